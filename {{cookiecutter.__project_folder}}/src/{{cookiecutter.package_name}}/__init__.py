@@ -1,0 +1,1 @@
+"""The package {{ cookiecutter.package_name }}."""
