@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import runpy
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,11 @@ def markdown_text(text: str) -> str:
     return re.sub(r"(?<=\s)(#+)$", r"\\\1", text)  # would close a heading
 
 
+def shell_word(text: str) -> str:
+    """Quote a text so that a POSIX shell reads it as one word."""
+    return shlex.quote(text)
+
+
 def from_version(versions: list[str], oldest: str) -> list[str]:
     """Return the versions from the oldest supported one to the newest.
 
@@ -80,7 +86,7 @@ def unroll(component: str, inputs: Mapping[str, Any]) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (absolute_path, folder_name, from_version, markdown_text, quoted, unroll)
+    for function in (absolute_path, folder_name, from_version, markdown_text, quoted, shell_word, unroll)
 }
 
 

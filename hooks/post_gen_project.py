@@ -106,5 +106,5 @@ def main(project: Path, template: Path, answers: dict) -> int:
 
 if __name__ == "__main__":
     # Cookiecutter renders a hook while it stands in the template's folder.
-    TEMPLATE = Path({{ "." | absolute_path | pprint }})
-    sys.exit(main(Path.cwd(), TEMPLATE, json.loads({{ cookiecutter | jsonify | pprint }})))
+    TEMPLATE = Path({{"." | absolute_path | pprint}})
+    sys.exit(main(Path.cwd(), TEMPLATE, json.loads({{cookiecutter | jsonify | pprint}})))

@@ -67,7 +67,7 @@ def package_name(answer: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", answer):
         example = re.sub(r"[^a-z0-9]+", "_", answer.lower()).strip("_")
         example = example if example[:1].isalpha() else f"app_{example}".strip("_")
-        return f'cannot be imported; begin with a letter, then lower-case letters, digits and underscores, such as "{example}"'
+        return f'is not a name to import; use lower-case letters, digits and underscores, such as "{example}"'
     for taken, what in (
         (keyword.kwlist, "is a Python keyword"),
         (sys.stdlib_module_names, "is a module of Python's standard library"),
@@ -87,7 +87,7 @@ def author_email(answer: str) -> str | None:
 
 def gitlab_host(answer: str) -> str | None:
     """Say what is wrong with a host, which may have a port and a path, or None."""
-    if re.fullmatch(rf"{LABEL}(\.{LABEL})*(:[0-9]{{1,5}})?(/[A-Za-z0-9_-]+)*", answer):
+    if re.fullmatch(rf"{LABEL}(\.{LABEL})*(:[0-9]+)?(/[A-Za-z0-9_-]+)*", answer):
         return None
     return 'is not a host; leave out "https://" and a slash at the end, as in "gitlab.example.com"'
 
@@ -104,8 +104,7 @@ def gitlab_namespace(answer: str) -> str | None:
 
 
 CHECKS: dict[str, Callable[[str], str | None]] = {
-    check.__name__: check
-    for check in (project_slug, package_name, author_email, gitlab_host, gitlab_namespace)
+    check.__name__: check for check in (project_slug, package_name, author_email, gitlab_host, gitlab_namespace)
 }
 
 
@@ -135,4 +134,4 @@ def main(answers: dict) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads({{ cookiecutter | jsonify | pprint }})))
+    sys.exit(main(json.loads({{cookiecutter | jsonify | pprint}})))

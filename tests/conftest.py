@@ -1,0 +1,121 @@
+"""Fixtures: baked projects, a copy of the template in git, and the tools that tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_cookies.plugin import Cookies
+
+from tests.baked import BakedProject, commit_all, run
+from tests.options import DECLARED, ROOT, Combination, all_combinations, name_of
+from tests.pipeline import Expander
+
+Bake = Callable[..., BakedProject]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for a combination once for each of them.
+
+    The tests of one combination share a worker, so that it is baked once in the whole run.
+    """
+    if "combination" in metafunc.fixturenames:
+        named = {name_of(combination): combination for combination in all_combinations()}
+        marked = [
+            pytest.param(combination, id=name, marks=pytest.mark.xdist_group(name))
+            for name, combination in named.items()
+        ]
+        metafunc.parametrize("combination", marked)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the person's settings of Cookiecutter and git out of the tests, and the tests out of them."""
+    home = tmp_path_factory.mktemp("home")
+    config = home / "cookiecutter.yaml"
+    config.write_text(f"cookiecutters_dir: {home}/cookiecutters\nreplay_dir: {home}/replay\n", encoding="utf-8")
+    (home / "gitconfig").touch()
+    os.environ["COOKIECUTTER_CONFIG"] = str(config)
+    os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")
+    os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
+
+
+def bake_with(cookies: Cookies, options: Combination) -> BakedProject:
+    """Bake a project or fail with what stopped it."""
+    result = cookies.bake(extra_context=dict(options), template=str(ROOT))
+    assert result.exception is None, result.exception
+    return BakedProject(Path(result.project_path), options)
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Cookies) -> Bake:
+    """Return a function that bakes a project with the options that differ from the defaults."""
+    return lambda **options: bake_with(cookies_session, options)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@pytest.fixture(scope="session")
+def _baked() -> dict[str, BakedProject]:
+    """The projects that this worker baked, by the name of their combination."""
+    return {}
+
+
+@pytest.fixture
+def project(
+    cookies_session: Cookies, combination: Combination, _baked: dict[str, BakedProject], shared_folder: Path
+) -> BakedProject:
+    """The project of one combination, baked once for the whole run."""
+    name = name_of(combination)
+    if name not in _baked:
+        _baked[name] = bake_with(cookies_session, combination)
+        (shared_folder / f"{name}.baked").touch(exist_ok=False)  # no other worker baked it
+    return _baked[name]
+
+
+@pytest.fixture(scope="session")
+def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the template as it is in the working tree, tagged with the version that projects pin."""
+    repository = tmp_path_factory.mktemp("template") / "py-ci-template"
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (repository / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, repository / name)
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=repository)
+    commit_all(repository)
+    run("git", "tag", DECLARED["_component_version"], cwd=repository)
+    return repository
+
+
+def need(tool: str, remedy: str) -> str:
+    """Return the path of a program; skip the test where it is missing, and fail in CI."""
+    path = shutil.which(tool)
+    if path is None:
+        reason = f"{tool} is missing: {remedy}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gitlab_ci_local() -> str:
+    """The runner program."""
+    return need("gitlab-ci-local", "run the tests with tox, which installs it from npm")
+
+
+@pytest.fixture(scope="session")
+def expander(gitlab_ci_local: str, template_repository: Path, shared_folder: Path) -> Expander:
+    """What expands pipelines, with a cache that the workers share."""
+    cache = shared_folder / "expanded"
+    cache.mkdir(exist_ok=True)
+    return Expander(gitlab_ci_local, template_repository, cache)

@@ -1,0 +1,124 @@
+"""What gitlab-ci-local makes of a project's pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
+from cookiecutter.utils import create_env_with_context
+from filelock import FileLock
+from jinja2 import FileSystemLoader
+
+from tests.baked import run
+from tests.options import DECLARED, ROOT, Combination
+
+# How GitLab starts a pipeline, as the variables that it sets.
+# https://docs.gitlab.com/ci/variables/predefined_variables/
+EVENTS = {
+    "branch": ["--variable", "CI_PIPELINE_SOURCE=push"],
+    "merge request": [
+        *("--variable", "CI_PIPELINE_SOURCE=merge_request_event", "--variable", "CI_MERGE_REQUEST_IID=1"),
+        *("--unset-variable", "CI_COMMIT_BRANCH"),
+    ],
+    "tag": [
+        *("--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_TAG=v1.0.0"),
+        *("--variable", "CI_COMMIT_REF_PROTECTED=true", "--unset-variable", "CI_COMMIT_BRANCH"),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Expander:
+    """Asks gitlab-ci-local about pipelines, once for each distinct one, whichever worker asks first."""
+
+    program: str
+    template: Path
+    cache: Path
+
+    def preview(self, pipeline: str) -> Path:
+        """Return the file with the pipeline in which includes, inputs and references are resolved."""
+        return self._once(pipeline, "--preview")
+
+    def jobs(self, pipeline: str, event: str) -> list[str]:
+        """Return the names of the jobs that would run for an event."""
+        listed = self._once(pipeline, "--list-json", "--no-json-schema-validation", *EVENTS[event]).read_text(
+            encoding="utf-8"
+        )
+        return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
+
+    def validate(self, pipeline: str) -> None:
+        """Check the expanded pipeline against GitLab's own schema."""
+        expanded = self.preview(pipeline)
+        with FileLock(expanded.with_suffix(".lock")):
+            valid = expanded.with_suffix(".valid")
+            if not valid.exists():
+                schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
+                run("check-jsonschema", *schema, expanded)
+                valid.touch()
+
+    def _once(self, pipeline: str, *arguments: str) -> Path:
+        key = hashlib.sha256("\0".join([pipeline, *arguments]).encode()).hexdigest()[:16]
+        answer = self.cache / f"{key}.yml"
+        with FileLock(self.cache / f"{key}.lock"):
+            if not answer.exists():
+                with TemporaryDirectory(dir=self.cache) as folder:
+                    answer.write_text(self._ask(Path(folder), pipeline, *arguments), encoding="utf-8")
+        return answer
+
+    def _ask(self, folder: Path, pipeline: str, *arguments: str) -> str:
+        (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
+        run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+        run("git", "add", "--all", cwd=folder)
+        run("git", "remote", "add", "origin", "https://gitlab.com/your-group/my-service.git", cwd=folder)
+        # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
+        project, version = DECLARED["_component_project"], DECLARED["_component_version"]
+        (folder / ".gitlab-ci-local" / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True)
+        # The one address of the components' project, answered by the clone.
+        git_config = folder / "gitconfig"
+        address = f"https://gitlab.com/{project}.git"
+        run("git", "config", "--file", git_config, f"url.{self.template}.insteadOf", address)
+        set_here = {word.partition("=")[0] for word in arguments if "=" in word}
+        done = subprocess.run(
+            [self.program, f"--ignore-predefined-vars={','.join(set_here)}", *arguments],
+            cwd=folder,
+            env={**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def render(name: str, options: Combination) -> str:
+    """Return a file of the project as Cookiecutter renders it."""
+    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=dict(options))
+    context["cookiecutter"] = prompt_for_config(context, no_input=True)
+    environment = create_env_with_context(context)
+    environment.loader = FileSystemLoader([ROOT / "{{cookiecutter.__project_folder}}", ROOT / "templates"])
+    return str(environment.get_template(name).render(**context))
+
+
+def component(name: str) -> str:
+    """Return the text of a component."""
+    return (ROOT / "templates" / f"{name}.yml").read_text(encoding="utf-8")
+
+
+def component_names() -> list[str]:
+    """Return the names of all components."""
+    return sorted(path.stem for path in (ROOT / "templates").glob("*.yml"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return a YAML file's one document."""
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document

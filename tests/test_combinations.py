@@ -1,0 +1,166 @@
+"""What holds for the project of every combination of the options, just as it was baked."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+
+from hooks.post_gen_project import OWNED_PATHS
+from local_extensions import from_version
+from tests.baked import BakedProject
+from tests.options import DECLARED
+from tests.pipeline import EVENTS, Expander, load
+
+ALWAYS = {
+    ".editorconfig",
+    ".gitattributes",
+    ".gitignore",
+    ".gitlab-ci.yml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "renovate.json",
+    "src/my_service/__init__.py",
+    "src/my_service/__main__.py",
+    "src/my_service/app.py",
+    "src/my_service/py.typed",
+    "tests/__init__.py",
+    "tests/test_app.py",
+}
+ONLY_WITH = {
+    ("docker", True): {"Dockerfile", ".dockerignore"},
+    ("pre_commit", True): {".pre-commit-config.yaml"},
+}
+
+# Words that only a value of an option brings into a project.
+TRACES = {
+    ("pipeline", "components"): r"component:|include:",
+    ("pipeline", "self-contained"): r"script:",
+    ("test_runner", "pytest"): r"pytest",
+    ("test_runner", "unittest"): r"unittest|xmlrunner",
+    ("signing", "keyless"): r"certificate-identity|keyless",
+    ("signing", "key"): r"cosign\.(?:key|pub)",
+    ("publish", "gitlab"): r"packages/pypi",
+    ("publish", "pypi"): r"to PyPI:",
+    ("docker", True): r"docker|container image",
+    ("pre_commit", True): r"pre-commit",
+}
+
+
+def test_has_exactly_its_files(project: BakedProject) -> None:
+    expected = set(ALWAYS)
+    for (option, value), paths in ONLY_WITH.items():
+        if project.options[option] == value:
+            expected |= paths
+    # The link to the template is there where the template itself is in git.
+    assert project.files - {".cruft.json"} == expected
+
+
+def test_every_path_that_a_switch_owns_exists_when_it_is_on(project: BakedProject) -> None:
+    for (option, value), paths in OWNED_PATHS.items():
+        assert [(project.path / path).exists() for path in paths] == [project.options[option] == value] * len(paths)
+
+
+def test_nothing_of_jinja_is_left(project: BakedProject) -> None:
+    for name in project.files:
+        assert not re.search(r"\{\{|\{%|\{#|cookiecutter\.[a-z_]", project.read(name).replace("${{", "")), name
+
+
+def test_text_is_clean(project: BakedProject) -> None:
+    for name in project.files - {"LICENSE"}:
+        text = project.read(name)
+        if name.endswith(("py.typed", "tests/__init__.py")):
+            assert text == "", name
+            continue
+        assert text.endswith("\n"), f"{name} has no final newline"
+        assert not text.endswith("\n\n"), f"{name} ends with a blank line"
+        assert not text.startswith("\n"), f"{name} begins with a blank line"
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), f"{name} has trailing space"
+        blank_lines = "\n\n\n\n" if name.endswith(".py") else "\n\n\n"
+        assert blank_lines not in text, f"{name} has doubled blank lines"
+        assert "\t" not in text, f"{name} has a tab"
+        assert "\r" not in text, f"{name} has a carriage return"
+
+
+def test_structured_files_parse(project: BakedProject) -> None:
+    for name in project.files:
+        text = project.read(name)
+        if name.endswith(".toml"):
+            tomllib.loads(text)
+        elif name.endswith((".yml", ".yaml")):
+            yaml.safe_load(text)
+        elif name.endswith(".json"):
+            json.loads(text)
+
+
+def test_python_is_formatted_and_lints_clean(project: BakedProject) -> None:
+    project.run("ruff", "format", "--no-cache", "--check", "--diff")
+    project.run("ruff", "check", "--no-cache")
+
+
+def test_no_trace_of_an_option_that_is_off(project: BakedProject) -> None:
+    texts = {name: project.read(name) for name in project.files - {".cruft.json", "LICENSE"}}
+    for (option, value), words in TRACES.items():
+        found = [name for name, text in texts.items() if re.search(words, text, re.IGNORECASE)]
+        if project.options[option] == value:
+            assert found, f"{option}={value} brings nothing"
+        else:
+            assert not found, f"{option} is not {value}, yet: {found}"
+    if project.options["signing"] == "none":
+        assert not [name for name, text in texts.items() if re.search("cosign|sigstore", text, re.IGNORECASE)]
+
+
+def test_metadata_says_what_was_answered(project: BakedProject) -> None:
+    metadata = project.pyproject["project"]
+    pythons = from_version(DECLARED["_python_versions"], project.options["python_version"])
+    assert metadata["requires-python"] == f">={pythons[0]}"
+    listed = [c.rpartition(" ")[2] for c in metadata["classifiers"] if re.search(r":: 3\.\d+$", c)]
+    assert listed == pythons
+    licence = project.options["license"]
+    assert metadata["license"] == ("LicenseRef-Proprietary" if licence == "Proprietary" else licence)
+    assert ("Private :: Do Not Upload" in metadata["classifiers"]) == (project.options["publish"] != "pypi")
+
+
+def test_dockerfile_passes_hadolint(project: BakedProject) -> None:
+    if project.options["docker"]:
+        project.run("hadolint", "Dockerfile")
+    else:
+        assert not (project.path / "Dockerfile").exists()
+
+
+def test_is_a_git_repository_without_a_commit(project: BakedProject) -> None:
+    assert project.run("git", "symbolic-ref", "HEAD").strip() == "refs/heads/main"
+    head = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=project.path, check=False)
+    assert head.returncode == 1
+
+
+def test_pipeline_is_valid_by_gitlabs_schema(project: BakedProject, expander: Expander) -> None:
+    expander.validate(project.read(".gitlab-ci.yml"))
+
+
+def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Expander) -> None:
+    pipeline = load(expander.preview(project.read(".gitlab-ci.yml")))
+    stages = pipeline["stages"]
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    assert {"lint", "test", "coverage", "build"} <= jobs.keys()
+    for name, job in jobs.items():
+        assert job["stage"] in stages, name
+        for need in job.get("needs", []):
+            assert need["job"] in jobs, f"{name} needs {need['job']}"
+            assert stages.index(jobs[need["job"]]["stage"]) <= stages.index(job["stage"])
+            assert jobs[need["job"]]["artifacts"]["paths"], f"{name} needs artifacts of {need['job']}"
+    assert set(stages) - {".pre", ".post"} == {job["stage"] for job in jobs.values()}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander: Expander) -> None:
+    pythons = from_version(DECLARED["_python_versions"], project.options["python_version"])
+    expected = {"lint", "coverage", "build", *(f"test: [{python}]" for python in pythons)}
+    assert set(expander.jobs(project.read(".gitlab-ci.yml"), event)) == expected
