@@ -56,13 +56,15 @@ class Expander:
         return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
 
     def validate(self, pipeline: str) -> None:
-        """Check the expanded pipeline against GitLab's own schema."""
+        """Check the expanded pipeline against GitLab's own schema, and its scripts with shellcheck as POSIX sh."""
         expanded = self.preview(pipeline)
         with FileLock(expanded.with_suffix(".lock")):
             valid = expanded.with_suffix(".valid")
             if not valid.exists():
                 schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
                 run("check-jsonschema", *schema, expanded)
+                verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
+                run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", expanded)
                 valid.touch()
 
     def _once(self, pipeline: str, *arguments: str) -> Path:

@@ -141,7 +141,7 @@ def test_is_a_git_repository_without_a_commit(project: BakedProject) -> None:
     assert head.returncode == 1
 
 
-def test_pipeline_is_valid_by_gitlabs_schema(project: BakedProject, expander: Expander) -> None:
+def test_pipeline_is_valid_by_gitlabs_schema_and_shellcheck(project: BakedProject, expander: Expander) -> None:
     expander.validate(project.read(".gitlab-ci.yml"))
 
 

@@ -1,0 +1,75 @@
+"""The components, as GitLab offers them to any project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local_extensions import unroll
+from tests.baked import run
+from tests.options import DECLARED
+from tests.pipeline import component, component_names
+
+GLOBAL_KEYWORDS = {"cache", "default", "image", "include", "services", "stages", "variables", "workflow"}
+
+
+@pytest.fixture(params=component_names())
+def name(request: pytest.FixtureRequest) -> str:
+    """Each component in turn."""
+    return str(request.param)
+
+
+def parts(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a component's inputs and its jobs."""
+    header, jobs = yaml.safe_load_all(component(name))
+    return header["spec"]["inputs"], jobs
+
+
+def test_is_valid_by_gitlabs_schema(name: str, tmp_path: Path) -> None:
+    for number, document in enumerate(component(name).split("\n---\n")):
+        (tmp_path / f"{number}.yml").write_text(document, encoding="utf-8")
+    schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
+    run("check-jsonschema", *schema, *tmp_path.iterdir())
+
+
+def test_sets_nothing_for_other_jobs(name: str) -> None:
+    _, jobs = parts(name)
+    assert jobs.keys() == {name}, "a component is one job of its own name"
+    assert not jobs.keys() & GLOBAL_KEYWORDS
+
+
+def test_works_without_an_input(name: str) -> None:
+    assert "$[[" not in unroll(component(name), {})
+
+
+def test_every_input_is_described_and_used(name: str) -> None:
+    inputs, _ = parts(name)
+    _, jobs = component(name).split("\n---\n")
+    for input_name, spec in inputs.items():
+        assert spec["description"].endswith("."), input_name
+        assert f"inputs.{input_name} " in jobs, input_name
+
+
+def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
+    _, jobs = parts(name)
+    for job in jobs.values():
+        for script in (job.get("before_script"), job["script"]):
+            # A whole list of commands is the caller's own script; a value inside a command is not.
+            assert script == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(script)
+
+
+def test_jobs_say_why_they_are_there(name: str) -> None:
+    _, jobs = component(name).split("\n---\n")
+    assert jobs.startswith("# ")
+
+
+def test_components_agree_on_the_defaults_of_common_inputs() -> None:
+    for input_name in ("python_container_image", "python_version"):
+        specs = [inputs[input_name] for inputs, _ in map(parts, component_names()) if input_name in inputs]
+        assert len(specs) > 1
+        assert all(spec["default"] == specs[0]["default"] for spec in specs)
+    inputs, _ = parts("lint")
+    assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
