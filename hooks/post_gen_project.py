@@ -1,12 +1,10 @@
-"""Applies the switches, links the project to its template, and says what to do next."""
+"""Applies the switches, links the project to its template, and says what to do next.
 
-import json
+A hook costs what Python costs to start, so this one gets by without `json`, `pathlib` and `subprocess`.
+"""
+
 import os
-import re
-import shlex
-import subprocess
 import sys
-from pathlib import Path
 
 # Which paths exist only with which value of an option.
 OWNED_PATHS = {
@@ -15,57 +13,36 @@ OWNED_PATHS = {
 }
 
 
-def apply_switches(project: Path, answers: dict) -> None:
+def apply_switches(answers: dict) -> None:
     """Remove what belongs to an option that is off, also where an earlier run left it."""
     for (option, value), paths in OWNED_PATHS.items():
-        if answers[option] != value:
-            for path in paths:
-                (project / path).unlink(missing_ok=True)
+        for path in paths:
+            if answers[option] != value and os.path.lexists(path):
+                os.remove(path)
 
 
-def git(folder: Path, *arguments: str) -> str | None:
-    """Run git in a folder; return what it prints, or None where it fails or is missing."""
-    # Inside a hook of git these name another repository, whatever the folder is.
-    environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+def make_repository() -> bool:
+    """Make the project a git repository, or leave it one; tell whether git could be run."""
+    # Inside a hook of git these name another repository.
+    env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    command = ["git", "-c", "init.defaultBranch=main", "init", "--quiet"]
+    if hasattr(os, "spawnvpe"):
+        return os.spawnvpe(os.P_WAIT, "git", command, env) == 0
+    import subprocess  # on Windows, where there is no other way
+
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, env=environment, capture_output=True, encoding="utf-8", errors="replace"
-        )
+        return subprocess.run(command, env=env).returncode == 0
     except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+        return False
 
 
-def template_link(template: Path, answers: dict) -> dict | None:
-    """Return what cruft must know to update the project later, or None where there is no telling.
-
-    `template` is the folder that holds the template's `cookiecutter.json`. Outside git it has no
-    commit to compare a later one with.
-    """
-    if git(template, "ls-files", "--error-unmatch", "cookiecutter.json") is None:
-        return None
-    where = git(template, "rev-parse", "HEAD", "--show-toplevel", "--show-prefix")
-    if where is None:
-        return None
-    commit, top, *prefix = where.splitlines()
-    address = git(template, "config", "--get", "remote.origin.url")
-    if not address or not git(template, "for-each-ref", "--contains", commit, "refs/remotes", "refs/tags"):
-        address = top  # the commit is nowhere else
-    return {
-        "template": re.sub(r"(?<=://)[^/@]*@", "", address),  # never a token
-        "commit": commit,
-        "checkout": answers["_checkout"],
-        "context": {"cookiecutter": {k: v for k, v in answers.items() if not k.startswith("_")}},
-        "directory": "".join(prefix).strip("/") or None,
-    }
-
-
-def next_steps(project: Path, answers: dict, *, has_git: bool, linked: bool) -> str:
+def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> str:
     """Return what the person should type now."""
     windows = sys.platform == "win32"
     address = f"https://{answers['gitlab_host']}/{answers['gitlab_namespace']}/{answers['project_slug']}"
+    quoted = f'"{project}"' if windows else "'" + project.replace("'", r"'\''") + "'"
     steps = [
-        f'cd "{project}"' if windows else f"cd {shlex.quote(str(project))}",
+        f"cd {project if project.replace('/', '').replace('-', '').isalnum() else quoted}",
         f"{'py' if windows else 'python3'} -m venv .venv",
         r".venv\Scripts\activate" if windows else ". .venv/bin/activate",
         "python -m pip install --upgrade pip",
@@ -86,25 +63,24 @@ def next_steps(project: Path, answers: dict, *, has_git: bool, linked: bool) -> 
     return "\n".join(lines)
 
 
-def main(project: Path, template: Path, answers: dict) -> int:
-    """Finish the project; return the exit status."""
+def main(answers: dict, link: str | None) -> int:
+    """Finish the project in the current folder; return the exit status.
+
+    `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty
+    one for cruft, which writes the link itself.
+    """
     sys.stdout.reconfigure(errors="backslashreplace")
-    linked = "_repo_dir" not in answers  # cruft leaves this out, and writes the link itself
     try:
-        apply_switches(project, answers)
-        if not linked and (link := template_link(template, answers)):
-            text = json.dumps(link, indent=2, ensure_ascii=False) + "\n"
-            (project / ".cruft.json").write_text(text, encoding="utf-8", newline="\n")
-            linked = True
+        apply_switches(answers)
+        if link:
+            with open(".cruft.json", "w", encoding="utf-8", newline="\n") as file:
+                file.write(link)
     except OSError as error:
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
-    has_git = git(project, "-c", "init.defaultBranch=main", "init", "--quiet") is not None
-    print(next_steps(project, answers, has_git=has_git, linked=linked))
+    print(next_steps(os.getcwd(), answers, has_git=make_repository(), linked=link is not None))
     return 0
 
 
 if __name__ == "__main__":
-    # Cookiecutter renders a hook while it stands in the template's folder.
-    TEMPLATE = Path({{"." | absolute_path | pprint}})
-    sys.exit(main(Path.cwd(), TEMPLATE, json.loads({{cookiecutter | jsonify | pprint}})))
+    sys.exit(main({{cookiecutter | python_literal}}, {{cookiecutter | template_link | python_literal}}))

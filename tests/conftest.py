@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["COOKIECUTTER_CONFIG"] = str(config)
     os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")
     os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
+    # Cookiecutter never removes its rendered hooks.
+    tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
 
 
 def bake_with(cookies: Cookies, options: Combination) -> BakedProject:

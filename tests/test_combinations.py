@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hooks.post_gen_project import OWNED_PATHS
-from local_extensions import from_version
+from local_extensions import pythons
 from tests.baked import BakedProject
 from tests.options import DECLARED
 from tests.pipeline import EVENTS, Expander, load
@@ -119,10 +119,10 @@ def test_no_trace_of_an_option_that_is_off(project: BakedProject) -> None:
 
 def test_metadata_says_what_was_answered(project: BakedProject) -> None:
     metadata = project.pyproject["project"]
-    pythons = from_version(DECLARED["_python_versions"], project.options["python_version"])
-    assert metadata["requires-python"] == f">={pythons[0]}"
+    supported = pythons({**DECLARED, **project.options})
+    assert metadata["requires-python"] == f">={supported[0]}"
     listed = [c.rpartition(" ")[2] for c in metadata["classifiers"] if re.search(r":: 3\.\d+$", c)]
-    assert listed == pythons
+    assert listed == supported
     licence = project.options["license"]
     assert metadata["license"] == ("LicenseRef-Proprietary" if licence == "Proprietary" else licence)
     assert ("Private :: Do Not Upload" in metadata["classifiers"]) == (project.options["publish"] != "pypi")
@@ -161,6 +161,6 @@ def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Exp
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander: Expander) -> None:
-    pythons = from_version(DECLARED["_python_versions"], project.options["python_version"])
-    expected = {"lint", "coverage", "build", *(f"test: [{python}]" for python in pythons)}
+    supported = pythons({**DECLARED, **project.options})
+    expected = {"lint", "coverage", "build", *(f"test: [{python}]" for python in supported)}
     assert set(expander.jobs(project.read(".gitlab-ci.yml"), event)) == expected

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,9 +15,9 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 import local_extensions
-from local_extensions import folder_name, from_version, markdown_text, quoted, shell_word, unroll
+from local_extensions import folder_name, markdown_text, pythons, quoted, shell_word, template_link, unroll
 from tests.answers import LINES
-from tests.baked import run
+from tests.baked import commit_all, run
 
 COMPONENT = """\
 # A component.
@@ -77,7 +80,7 @@ def test_folder_name_is_harmless_for_what_cannot_name_a_folder(slug: str) -> Non
 
 
 def test_versions_run_from_the_oldest_to_the_newest() -> None:
-    assert from_version(["3.9", "3.10", "3.11"], "3.10") == ["3.10", "3.11"]
+    assert pythons({"_python_versions": ["3.9", "3.10", "3.11"], "python_version": "3.10"}) == ["3.10", "3.11"]
 
 
 @given(LINES)
@@ -107,3 +110,93 @@ def test_filters_are_read_anew_for_each_environment(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(local_extensions, "__file__", str(newer))
     environment = create_env_with_context({"cookiecutter": {"_extensions": ["local_extensions.Filters"]}})
     assert environment.from_string("{{ 'a' | shout }}").render() == "A"
+
+
+ANSWERS = {
+    "project_slug": "my-service",
+    "author_name": "Zoë",
+    "_repo_dir": "anywhere",
+    "_checkout": "1.0.0",
+}
+
+
+def link_of(template: Path) -> dict[str, Any]:
+    """Return the parsed link that is made in a template's folder."""
+    with contextlib.chdir(template):
+        link: dict[str, Any] = json.loads(template_link(ANSWERS) or "null")
+    return link
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A folder in git that could be a template."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    (folder / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    return folder
+
+
+def test_a_working_copy_is_linked_by_its_folder(template: Path) -> None:
+    link = link_of(template)
+    assert link["template"] == str(template)
+    assert link["commit"] == run("git", "rev-parse", "HEAD", cwd=template).strip()
+    assert link["checkout"] == "1.0.0"
+    assert link["directory"] is None
+    assert link["context"]["cookiecutter"] == {"project_slug": "my-service", "author_name": "Zoë"}
+
+
+def test_a_clone_is_linked_by_the_address_that_it_came_from(template: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", template.as_uri(), clone)
+    assert link_of(clone)["template"] == template.as_uri()
+    commit_all(clone, "Not pushed")
+    assert link_of(clone)["template"] == str(clone)
+
+
+def test_a_token_in_the_address_is_not_written_down(template: Path) -> None:
+    run("git", "remote", "add", "origin", "https://oauth2:secret@gitlab.com/org/py-ci-template.git", cwd=template)
+    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
+    link = link_of(template)
+    assert link["template"] == "https://gitlab.com/org/py-ci-template.git"
+
+
+def test_a_template_in_a_subfolder_is_linked_with_it(template: Path) -> None:
+    inner = template / "python"
+    inner.mkdir()
+    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    commit_all(template)
+    assert link_of(inner)["directory"] == "python"
+
+
+def test_a_template_that_git_does_not_hold_is_not_linked(template: Path) -> None:
+    inner = template / "untracked"
+    inner.mkdir()
+    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    assert link_of(inner) is None
+
+
+def test_a_template_without_a_commit_is_not_linked(tmp_path: Path) -> None:
+    (tmp_path / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    run("git", "add", "--all", cwd=tmp_path)
+    assert link_of(tmp_path) is None
+
+
+def test_cruft_writes_the_link_itself() -> None:
+    assert template_link({"project_slug": "my-service"}) == ""
+
+
+def test_without_git_a_template_is_not_linked(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert link_of(template) is None
+
+
+def test_another_repository_in_the_environment_is_not_asked(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the template is run from a hook of git."""
+    commit = link_of(template)["commit"]
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    assert link_of(template)["commit"] == commit

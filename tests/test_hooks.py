@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from hooks import post_gen_project, pre_gen_project
-from tests.baked import commit_all, run
+from tests.baked import run
 from tests.options import DECLARED
 
 GOOD: dict[str, Any] = {
@@ -134,136 +133,94 @@ def test_good_answers_are_not_commented_on(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("", "")
 
 
-def test_switches_remove_what_is_off_and_keep_what_is_on(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a project, in which the hook runs."""
+    project = tmp_path / "it's a project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    return project
+
+
+def test_switches_remove_what_is_off_and_keep_what_is_on(folder: Path) -> None:
     for paths in post_gen_project.OWNED_PATHS.values():
         for path in paths:
-            (tmp_path / path).touch()
-    post_gen_project.apply_switches(tmp_path, GOOD)
-    assert [path.name for path in tmp_path.iterdir()] == [".pre-commit-config.yaml"]
-    post_gen_project.apply_switches(tmp_path, GOOD)  # nothing left to remove is no error
+            (folder / path).touch()
+    post_gen_project.apply_switches(GOOD)
+    assert [path.name for path in folder.iterdir()] == [".pre-commit-config.yaml"]
+    post_gen_project.apply_switches(GOOD)  # nothing left to remove is no error
 
 
-@pytest.fixture
-def template(tmp_path: Path) -> Path:
-    """A folder in git that could be a template."""
-    folder = tmp_path / "template"
-    folder.mkdir()
-    (folder / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
-    run("git", "init", "--quiet", cwd=folder)
-    commit_all(folder)
-    return folder
-
-
-def test_a_working_copy_is_linked_by_its_folder(template: Path) -> None:
-    link = post_gen_project.template_link(template, GOOD)
-    assert link is not None
-    assert link["template"] == str(template)
-    assert link["commit"] == run("git", "rev-parse", "HEAD", cwd=template).strip()
-    assert link["checkout"] == "1.0.0"
-    assert link["directory"] is None
-    assert link["context"]["cookiecutter"] == {k: v for k, v in GOOD.items() if not k.startswith("_")}
-
-
-def test_a_clone_is_linked_by_the_address_that_it_came_from(template: Path, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    run("git", "clone", "--quiet", template.as_uri(), clone)
-    assert (post_gen_project.template_link(clone, GOOD) or {})["template"] == template.as_uri()
-    commit_all(clone, "Not pushed")
-    assert (post_gen_project.template_link(clone, GOOD) or {})["template"] == str(clone)
-
-
-def test_a_token_in_the_address_is_not_written_down(template: Path) -> None:
-    run("git", "remote", "add", "origin", "https://oauth2:secret@gitlab.com/org/py-ci-template.git", cwd=template)
-    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
-    link = post_gen_project.template_link(template, GOOD)
-    assert link is not None
-    assert link["template"] == "https://gitlab.com/org/py-ci-template.git"
-
-
-def test_a_template_in_a_subfolder_is_linked_with_it(template: Path) -> None:
-    inner = template / "python"
-    inner.mkdir()
-    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
-    commit_all(template)
-    assert (post_gen_project.template_link(inner, GOOD) or {})["directory"] == "python"
-
-
-def test_a_template_that_git_does_not_hold_is_not_linked(template: Path) -> None:
-    inner = template / "untracked"
-    inner.mkdir()
-    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
-    assert post_gen_project.template_link(inner, GOOD) is None
-
-
-def test_a_template_without_a_commit_is_not_linked(tmp_path: Path) -> None:
-    (tmp_path / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
-    run("git", "init", "--quiet", cwd=tmp_path)
-    run("git", "add", "--all", cwd=tmp_path)
-    assert post_gen_project.template_link(tmp_path, GOOD) is None
-
-
-def test_the_project_is_finished_and_says_what_to_do(
-    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    project = tmp_path / "a folder"
-    project.mkdir()
-    assert post_gen_project.main(project, template, GOOD) == 0
-    assert json.loads((project / ".cruft.json").read_text(encoding="utf-8"))["directory"] is None
-    printed = capsys.readouterr().out
-    assert f"cd '{project}'" in printed
+def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(GOOD, '{"template": "é"}\n') == 0
+    assert (folder / ".cruft.json").read_bytes() == '{"template": "é"}\n'.encode()
+    assert (folder / ".git" / "HEAD").read_text(encoding="utf-8") == "ref: refs/heads/main\n"
+    printed, errors = capfd.readouterr()
+    (line,) = (line for line in printed.splitlines() if line.startswith("  cd "))
+    assert run("sh", "-c", f"{line} && pwd").strip() == str(folder)
     assert "git remote add origin https://gitlab.com/group/subgroup/my-service.git" in printed
     assert "git init" not in printed
     assert "cannot update" not in printed
+    assert errors == ""
 
 
-def test_cruft_writes_the_link_itself(template: Path, tmp_path: Path) -> None:
-    under_cruft = {k: v for k, v in GOOD.items() if k not in ("_repo_dir", "_checkout")}
-    project = tmp_path / "project"
-    project.mkdir()
-    assert post_gen_project.main(project, template, under_cruft) == 0
-    assert not (project / ".cruft.json").exists()
+def test_a_template_outside_git_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(GOOD, None) == 0
+    assert not (folder / ".cruft.json").exists()
+    assert "`cruft update` cannot update this project later" in capfd.readouterr().out
+
+
+def test_under_cruft_the_link_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(GOOD, "") == 0
+    assert not (folder / ".cruft.json").exists()
+    assert "cannot update" not in capfd.readouterr().out
 
 
 def test_a_missing_git_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert post_gen_project.main(tmp_path, tmp_path, GOOD) == 0
-    printed = capsys.readouterr().out
+    monkeypatch.setenv("PATH", str(folder))
+    assert post_gen_project.main(GOOD, None) == 0
+    printed = capfd.readouterr().out
     assert "  git init --initial-branch main\n" in printed
     assert "Git could not be run; install it first." in printed
 
 
 def test_another_repository_in_the_environment_is_left_alone(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the template is run from a hook of git."""
     other = tmp_path / "other"
     monkeypatch.setenv("GIT_DIR", str(other))
-    project = tmp_path / "project"
-    project.mkdir()
-    post_gen_project.main(project, template, GOOD)
-    assert (project / ".git").is_dir()
+    post_gen_project.main(GOOD, None)
+    assert (folder / ".git").is_dir()
     assert not other.exists()
 
 
 def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
-    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    project = tmp_path / "project"
-    (project / ".cruft.json").mkdir(parents=True)
-    assert post_gen_project.main(project, template, GOOD) == 1
-    error = capsys.readouterr().err
+    (folder / ".cruft.json").mkdir()
+    assert post_gen_project.main(GOOD, "{}") == 1
+    error = capfd.readouterr().err
     assert error.startswith("The project could not be finished: ")
     assert error.endswith("Is the folder writable?\n")
 
 
-def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    steps = post_gen_project.next_steps(tmp_path, GOOD, has_git=True, linked=True)
-    assert f'cd "{tmp_path}"' in steps
+    steps = post_gen_project.next_steps(r"C:\My Projects\x", GOOD, has_git=True, linked=True)
+    assert r'cd "C:\My Projects\x"' in steps
     assert r".venv\Scripts\activate" in steps
     assert "python3" not in steps
+
+
+def test_windows_makes_the_repository_its_own_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "spawnvpe")
+    assert post_gen_project.make_repository()
+    assert (folder / ".git").is_dir()
+    monkeypatch.setenv("PATH", str(folder))
+    assert not post_gen_project.make_repository()
 
 
 def test_jinja_changes_nothing_in_a_hook_but_its_last_lines() -> None:

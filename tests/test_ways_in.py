@@ -141,9 +141,9 @@ def test_a_refusal_is_short_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("  - ")] == [
-        '  - package_name "class" is a Python keyword; choose another, such as "class_app".',
-        '  - author_email "me" is not an email address; use one such as "team@example.com".',
-        '  - python_version "3.9" is not supported; choose one of 3.11, 3.12, 3.13, 3.14, 3.15.',
+        "  - package_name 'class' is a Python keyword; choose another, such as \"class_app\".",
+        "  - author_email 'me' is not an email address; use one such as \"team@example.com\".",
+        "  - python_version '3.9' is not supported; choose one of 3.11, 3.12, 3.13, 3.14, 3.15.",
     ]
     assert len(lines) == 6
     assert "Traceback" not in done.stdout
