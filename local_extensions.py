@@ -143,7 +143,7 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
         return None
     commit, _, top, *prefix = where.splitlines()
     # The origin, without a token in it; or this folder, where the commit is nowhere else.
-    address = re.sub(r"(?<=://)[^/@]*@", "", origin) if origin and published else top
+    address = re.sub(r"^(https?://)[^/@]*@", r"\1", origin) if origin and published else top
     link = {
         "template": address,
         "commit": commit,

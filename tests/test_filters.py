@@ -155,11 +155,19 @@ def test_a_clone_is_linked_by_the_address_that_it_came_from(template: Path, tmp_
     assert link_of(clone)["template"] == str(clone)
 
 
-def test_a_token_in_the_address_is_not_written_down(template: Path) -> None:
-    run("git", "remote", "add", "origin", "https://oauth2:secret@gitlab.com/org/py-ci-template.git", cwd=template)
+@pytest.mark.parametrize(
+    ("origin", "address"),
+    [
+        ("https://oauth2:secret@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("ssh://git@gitlab.com/org/t.git", "ssh://git@gitlab.com/org/t.git"),
+        ("git@gitlab.com:org/t.git", "git@gitlab.com:org/t.git"),
+    ],
+)
+def test_the_address_is_the_origin_without_a_token(template: Path, origin: str, address: str) -> None:
+    run("git", "remote", "add", "origin", origin, cwd=template)
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
-    link = link_of(template)
-    assert link["template"] == "https://gitlab.com/org/py-ci-template.git"
+    assert link_of(template)["template"] == address
 
 
 def test_a_template_in_a_subfolder_is_linked_with_it(template: Path) -> None:
