@@ -36,6 +36,21 @@ EVENTS = {
 }
 
 
+def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
+    """Give a repository what gitlab-ci-local expects of a clone; return the variables to run it with.
+
+    The one address of the components' project is answered by the clone of the template.
+    """
+    state = repository / ".gitlab-ci-local"
+    project, version = DECLARED["_component_project"], DECLARED["_component_version"]
+    # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
+    (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True)
+    run("git", "remote", "add", "origin", "https://gitlab.com/your-group/my-service.git", cwd=repository)
+    git_config = state / "gitconfig"
+    run("git", "config", "--file", git_config, f"url.{template}.insteadOf", f"https://gitlab.com/{project}.git")
+    return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
+
+
 @dataclass(frozen=True)
 class Expander:
     """Asks gitlab-ci-local about pipelines, once for each distinct one, whichever worker asks first."""
@@ -80,19 +95,12 @@ class Expander:
         (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
         run("git", "add", "--all", cwd=folder)
-        run("git", "remote", "add", "origin", "https://gitlab.com/your-group/my-service.git", cwd=folder)
-        # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
-        project, version = DECLARED["_component_project"], DECLARED["_component_version"]
-        (folder / ".gitlab-ci-local" / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True)
-        # The one address of the components' project, answered by the clone.
-        git_config = folder / "gitconfig"
-        address = f"https://gitlab.com/{project}.git"
-        run("git", "config", "--file", git_config, f"url.{self.template}.insteadOf", address)
+        env = as_on_gitlab(folder, self.template)
         set_here = {word.partition("=")[0] for word in arguments if "=" in word}
         done = subprocess.run(
             [self.program, f"--ignore-predefined-vars={','.join(set_here)}", *arguments],
             cwd=folder,
-            env={**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)},
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
