@@ -51,6 +51,20 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
 
 
+def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Run gitlab-ci-local; return its exit status and what it printed, with its errors where it failed."""
+    set_on_purpose = ",".join({word.partition("=")[0] for word in arguments if "=" in word})
+    done = subprocess.run(
+        [program, "--no-color", f"--ignore-predefined-vars={set_on_purpose}", *arguments],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+
 @dataclass(frozen=True)
 class Expander:
     """Asks gitlab-ci-local about pipelines, once for each distinct one, whichever worker asks first."""
@@ -96,17 +110,9 @@ class Expander:
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
         run("git", "add", "--all", cwd=folder)
         env = as_on_gitlab(folder, self.template)
-        set_here = {word.partition("=")[0] for word in arguments if "=" in word}
-        done = subprocess.run(
-            [self.program, f"--ignore-predefined-vars={','.join(set_here)}", *arguments],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        status, printed = ask(self.program, *arguments, cwd=folder, env=env)
+        assert status == 0, printed
+        return printed
 
 
 def render(name: str, options: Combination) -> str:

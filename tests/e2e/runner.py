@@ -9,8 +9,10 @@ from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.baked import run
-from tests.pipeline import EVENTS, as_on_gitlab
+from tests.pipeline import EVENTS, as_on_gitlab, ask
 
 
 @dataclass(frozen=True)
@@ -69,20 +71,19 @@ def run_pipeline(program: str, repository: Path, template: Path, path: list[Path
         env.pop(name, None)
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
-    set_here = ",".join(word.partition("=")[0] for word in EVENTS[event] if "=" in word)
-    done = subprocess.run(
-        [
-            *(program, "--force-shell-executor", "--shell-isolation", "--no-artifacts-to-source"),
-            *(f"--ignore-predefined-vars={set_here}", "--no-color", *EVENTS[event]),
-        ],
-        cwd=repository,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
+    # A runner with the shell executor ignores the image; gitlab-ci-local would run in a shell, but with
+    # the project's path in a container.
+    pipeline = yaml.safe_load(ask(program, "--preview", cwd=repository, env=env)[1])
+    for job in pipeline.values():
+        if isinstance(job, dict):
+            job.pop("image", None)
+    expanded = repository / ".gitlab-ci-local" / "shell.yml"
+    expanded.write_text(yaml.safe_dump(pipeline, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    file = ("--file", str(expanded.relative_to(repository)))
+    _, output = ask(
+        program, *file, "--shell-isolation", "--no-artifacts-to-source", *EVENTS[event], cwd=repository, env=env
     )
-    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
     results = {
         name.strip(): word for word, name in re.findall(r"^ (PASS|FAIL|WARN)  (.+?)(?:  .*)?$", output, re.MULTILINE)
     }
