@@ -149,6 +149,16 @@ def test_a_refusal_is_short_and_leaves_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
 
 
+def test_a_refusal_over_a_project_leaves_it_as_it_was(tmp_path: Path) -> None:
+    command = (*COOKIECUTTER, ROOT, "--no-input", "--overwrite-if-exists", "--output-dir", tmp_path)
+    run(*command)
+    before = contents(made_in(tmp_path))
+    for answer in ("author_email=me", "project_slug=../my-service"):
+        assert subprocess.run([*command, "docker=no", answer], capture_output=True, check=False).returncode == 1
+        assert contents(made_in(tmp_path)) == before
+        assert [path.name for path in tmp_path.iterdir()] == ["my-service"]
+
+
 def test_a_project_that_exists_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "my-service").mkdir()
     (tmp_path / "my-service" / "README.md").write_text("Mine\n", encoding="utf-8")
