@@ -82,14 +82,8 @@ def test_by_cruft(template_repository: Path, expected: dict[str, str], tmp_path:
 def test_made_by_cookiecutter_and_updated_by_cruft(template_repository: Path, tmp_path: Path) -> None:
     template = tmp_path / "template"
     shutil.copytree(template_repository, template)
-    run(
-        *COOKIECUTTER,
-        f"git+{template.as_uri()}",
-        "--no-input",
-        "--output-dir",
-        tmp_path,
-        'author_name=Robert "Bob" O\'Connor',
-    )
+    hostile = ('author_name=Robert "Bob" O\'Connor', "project_description=100% C:\\new {x} }} %} #} `$HOME` é")
+    run(*COOKIECUTTER, f"git+{template.as_uri()}", "--no-input", "--output-dir", tmp_path, *hostile)
     project = made_in(tmp_path)
     commit_all(project.path)
     project.run(*CRUFT, "check")
