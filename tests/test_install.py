@@ -15,7 +15,8 @@ import pytest
 
 from tests.baked import BakedProject, commit_all, run
 from tests.conftest import Bake
-from tests.options import Combination, covering_combinations, name_of
+from tests.e2e.runner import pythons_here
+from tests.options import DECLARED, Combination, covering_combinations, name_of
 
 
 def environment(project: BakedProject) -> dict[str, str]:
@@ -23,8 +24,9 @@ def environment(project: BakedProject) -> dict[str, str]:
     foreign = re.compile(r"TOX_|VIRTUAL_ENV|PYTHON|COVERAGE|PYTEST")
     env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     venv = project.path / ".venv"
-    # An interpreter that is missing is skipped, not downloaded.
-    return env | {"VIRTUAL_ENV": str(venv), "PATH": f"{venv}/bin:{env['PATH']}", "UV_PYTHON_DOWNLOADS": "never"}
+    # tox runs on every Python that is here; one that is missing is skipped, not downloaded.
+    path = [str(venv / "bin"), *map(str, pythons_here(DECLARED["_python_versions"]).values()), env["PATH"]]
+    return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path), "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def distributions(project: BakedProject) -> tuple[Path, Path]:
@@ -45,6 +47,8 @@ def check_everything(project: BakedProject, env: dict[str, str]) -> None:
     project.run("coverage", "combine", env=env)
     project.run("coverage", "report", "--fail-under", "100", env=env)
     printed = project.run("tox", env=env)
+    for python in pythons_here(DECLARED["_python_versions"]):
+        assert re.search(rf"py{python.replace('.', '')}: OK \(", printed), printed
     assert "congratulations" in printed
     for old in (project.path / "dist").glob("*"):
         old.unlink()
