@@ -39,7 +39,6 @@ def make_repository() -> bool:
 def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> str:
     """Return what the person should type now."""
     windows = sys.platform == "win32"
-    address = f"https://{answers['gitlab_host']}/{answers['gitlab_namespace']}/{answers['project_slug']}"
     quoted = f'"{project}"' if windows else "'" + project.replace("'", r"'\''") + "'"
     steps = [
         f"cd {project if project.replace('/', '').replace('-', '').isalnum() else quoted}",
@@ -52,7 +51,7 @@ def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> s
         *([] if has_git else ["git init --initial-branch main"]),
         "git add --all",
         'git commit --message "Create the project"',
-        f"git remote add origin {address}.git",
+        f"git remote add origin {answers['__project_url']}.git",
         "git push --set-upstream origin main",
     ]
     lines = ["", f"Made {answers['project_slug']}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""]

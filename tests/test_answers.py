@@ -91,7 +91,9 @@ def check(answers: dict[str, str], way: str, capfd: pytest.CaptureFixture[str]) 
             assert outcome.project
             assert_gives_back(outcome.project, answers)
             test_combinations.test_text_is_clean(outcome.project)
+            test_combinations.test_nothing_of_jinja_is_left(outcome.project)
             test_combinations.test_structured_files_parse(outcome.project)
+            test_combinations.test_dockerfile_passes_hadolint(outcome.project)
             test_combinations.test_python_is_formatted_and_lints_clean(outcome.project)
 
 
@@ -136,9 +138,19 @@ def test_text_on_the_command_line_is_given_back_or_refused(
     check(answers, "command line", capfd)
 
 
+@given(name=st.sampled_from(PRECISE), text=TYPED | st.sampled_from(JINJA))
+@thorough
+def test_hostile_names_and_addresses_that_are_typed_are_refused_or_work(
+    name: str, text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    check({**GOOD, name: text}, "typed", capfd)
+
+
 @given(name=st.sampled_from(PRECISE), text=GIVEN)
 @thorough
-def test_hostile_names_and_addresses_are_refused(name: str, text: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_hostile_names_and_addresses_on_the_command_line_are_refused_or_work(
+    name: str, text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     check({**GOOD, name: text}, "command line", capfd)
 
 

@@ -13,7 +13,7 @@ import yaml
 from hooks.post_gen_project import OWNED_PATHS
 from local_extensions import pythons
 from tests.baked import BakedProject
-from tests.options import DECLARED
+from tests.options import DECLARED, SWITCHES
 from tests.pipeline import EVENTS, Expander, load
 
 ALWAYS = {
@@ -103,6 +103,11 @@ def test_structured_files_parse(project: BakedProject) -> None:
 def test_python_is_formatted_and_lints_clean(project: BakedProject) -> None:
     project.run("ruff", "format", "--no-cache", "--check", "--diff")
     project.run("ruff", "check", "--no-cache")
+
+
+def test_the_words_of_every_option_are_known_here() -> None:
+    valued = {(name, value) for name, values in SWITCHES.items() for value in values}
+    assert TRACES.keys() == {(name, value) for name, value in valued if value not in (False, "none")}
 
 
 def test_no_trace_of_an_option_that_is_off(project: BakedProject) -> None:

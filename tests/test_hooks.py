@@ -26,6 +26,7 @@ GOOD: dict[str, Any] = {
     "python_version": "3.11",
     "docker": False,
     "pre_commit": True,
+    "__project_url": "https://gitlab.com/group/subgroup/my-service",
     "_python_versions": DECLARED["_python_versions"],
     "_template": "gl:org/py-ci-template",
     "_repo_dir": "anywhere",

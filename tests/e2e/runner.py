@@ -73,7 +73,9 @@ def run_pipeline(program: str, repository: Path, template: Path, path: list[Path
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
     # A runner with the shell executor ignores the image; gitlab-ci-local would run in a shell, but with
     # the project's path in a container.
-    pipeline = yaml.safe_load(ask(program, "--preview", cwd=repository, env=env)[1])
+    status, preview = ask(program, "--preview", cwd=repository, env=env)
+    assert status == 0, preview
+    pipeline = yaml.safe_load(preview)
     for job in pipeline.values():
         if isinstance(job, dict):
             job.pop("image", None)
