@@ -20,6 +20,7 @@ from jinja2.ext import Extension
 # PEP 503's normal form; the length keeps file names and lines of code within everybody's limits.
 SLUG = re.compile(r"(?=.{1,50}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 INPUT = re.compile(r"\$\[\[\s*inputs\.(\w+)\s*\]\]")
+KEY_OF_ONE_INPUT = re.compile(rf"^ *\w+: \"?{INPUT.pattern}\"?\n", re.MULTILINE)
 
 
 def quoted(value: Any) -> str:
@@ -84,9 +85,9 @@ def jobs(environment: Environment, components: Mapping[str, Mapping[str, Any]], 
 def unroll(component: str, inputs: Mapping[str, Any]) -> str:
     """Write a GitLab CI/CD component out as GitLab would include it with these inputs.
 
-    Takes the text of a component and its inputs by name; returns the text of its jobs. Raises
-    ValueError for an input that the component does not declare and for a missing one without a
-    default. https://docs.gitlab.com/ci/inputs/
+    Takes the text of a component and its inputs by name; returns the text of its jobs, without the
+    keys that would hold nothing. Raises ValueError for an input that the component does not declare
+    and for a missing one without a default. https://docs.gitlab.com/ci/inputs/
     """
     header, jobs = component.split("\n---\n", maxsplit=1)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -104,7 +105,8 @@ def unroll(component: str, inputs: Mapping[str, Any]) -> str:
         chosen = values[match[1]]
         return chosen if isinstance(chosen, str) else quoted(chosen)
 
-    return INPUT.sub(value, jobs)
+    filled = KEY_OF_ONE_INPUT.sub(lambda match: "" if values[match[1]] == "" else match[0], jobs)
+    return INPUT.sub(value, filled)
 
 
 def template_link(answers: Mapping[str, Any]) -> str | None:

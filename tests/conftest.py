@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pytest_cookies.plugin import Cookies
 
-from tests.baked import BakedProject, commit_all, run
-from tests.options import DECLARED, ROOT, Combination, all_combinations, name_of
-from tests.pipeline import Expander
+from tests.baked import BakedProject
+from tests.options import ROOT, Combination, all_combinations, name_of
+from tests.pipeline import Expander, bare_clone, tagged_copy
 
 Bake = Callable[..., BakedProject]
 
@@ -87,27 +88,25 @@ def project(
 @pytest.fixture(scope="session")
 def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the template as it is in the working tree, tagged with the version that projects pin."""
-    repository = tmp_path_factory.mktemp("template") / "py-ci-template"
-    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, repository / name)
-    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=repository)
-    commit_all(repository)
-    run("git", "tag", DECLARED["_component_version"], cwd=repository)
-    return repository
+    return tagged_copy(tmp_path_factory.mktemp("template") / "py-ci-template")
+
+
+@pytest.fixture(scope="session")
+def components(template_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare clone of that, which stands for the template's project on GitLab."""
+    return bare_clone(template_repository, tmp_path_factory.mktemp("components") / "py-ci-template.git")
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip the test for what the machine lacks, and fail in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def need(tool: str, remedy: str) -> str:
     """Return the path of a program; skip the test where it is missing, and fail in CI."""
-    path = shutil.which(tool)
-    if path is None:
-        reason = f"{tool} is missing: {remedy}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+    return shutil.which(tool) or lacking(f"{tool} is missing: {remedy}")
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +116,8 @@ def gitlab_ci_local() -> str:
 
 
 @pytest.fixture(scope="session")
-def expander(gitlab_ci_local: str, template_repository: Path, shared_folder: Path) -> Expander:
+def expander(gitlab_ci_local: str, components: Path, shared_folder: Path) -> Expander:
     """What expands pipelines, with a cache that the workers share."""
     cache = shared_folder / "expanded"
     cache.mkdir(exist_ok=True)
-    return Expander(gitlab_ci_local, template_repository, cache)
+    return Expander(gitlab_ci_local, components, cache)

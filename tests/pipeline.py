@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +20,7 @@ from cookiecutter.utils import create_env_with_context
 from filelock import FileLock
 from jinja2 import FileSystemLoader
 
-from tests.baked import run
+from tests.baked import commit_all, run
 from tests.options import DECLARED, ROOT, Combination
 
 # How GitLab starts a pipeline, as the variables that it sets.
@@ -29,11 +31,50 @@ EVENTS = {
         *("--variable", "CI_PIPELINE_SOURCE=merge_request_event", "--variable", "CI_MERGE_REQUEST_IID=1"),
         *("--unset-variable", "CI_COMMIT_BRANCH"),
     ],
+    "schedule": ["--variable", "CI_PIPELINE_SOURCE=schedule"],
     "tag": [
         *("--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_TAG=v1.0.0"),
         *("--variable", "CI_COMMIT_REF_PROTECTED=true", "--unset-variable", "CI_COMMIT_BRANCH"),
     ],
+    "unprotected tag": [
+        *("--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_TAG=v1.0.0"),
+        *("--variable", "CI_COMMIT_REF_PROTECTED=false", "--unset-variable", "CI_COMMIT_BRANCH"),
+    ],
+    "schedule on a tag": [
+        *("--variable", "CI_PIPELINE_SOURCE=schedule", "--variable", "CI_COMMIT_TAG=v1.0.0"),
+        *("--variable", "CI_COMMIT_REF_PROTECTED=true", "--unset-variable", "CI_COMMIT_BRANCH"),
+    ],
+    "branch with a merge request": [
+        *("--variable", "CI_PIPELINE_SOURCE=push"),
+        *("--variable", "CI_OPEN_MERGE_REQUESTS=your-group/my-service!1"),
+    ],
 }
+
+PROBE = "does-the-workflow-start"
+
+
+def copy_working_tree(source: Path, folder: Path) -> None:
+    """Copy the files of a repository as they are now, without those that git ignores."""
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=source).split("\0")
+    for name in filter(None, names):
+        if (source / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, folder / name)
+
+
+def tagged_copy(folder: Path) -> Path:
+    """Make a repository of the template as it is now, with the tag of the version that projects pin."""
+    copy_working_tree(ROOT, folder)
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    run("git", "tag", DECLARED["_component_version"], cwd=folder)
+    return folder
+
+
+def bare_clone(repository: Path, folder: Path) -> Path:
+    """Make a clone as a server has it."""
+    run("git", "clone", "--quiet", "--bare", repository, folder)
+    return folder
 
 
 def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
@@ -44,18 +85,49 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     state = repository / ".gitlab-ci-local"
     project, version = DECLARED["_component_project"], DECLARED["_component_version"]
     # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
-    (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True)
-    run("git", "remote", "add", "origin", "https://gitlab.com/your-group/my-service.git", cwd=repository)
+    (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
+    run("git", "config", "remote.origin.url", "https://gitlab.com/your-group/my-service.git", cwd=repository)
     git_config = state / "gitconfig"
-    run("git", "config", "--file", git_config, f"url.{template}.insteadOf", f"https://gitlab.com/{project}.git")
+    run(
+        "git",
+        "config",
+        "--replace-all",
+        "--file",
+        git_config,
+        f"url.{template}.insteadOf",
+        f"https://gitlab.com/{project}.git",
+    )
     return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
+
+
+def with_probe(pipeline: dict[str, Any]) -> str:
+    """Return an expanded pipeline with a job more, which runs where the rules of `workflow` start a pipeline.
+
+    gitlab-ci-local takes variables from these rules, but does not act on them otherwise.
+    """
+    rules = pipeline.get("workflow", {}).get("rules", [{"when": "on_success"}])
+    return yaml.safe_dump({**pipeline, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}, sort_keys=False)
+
+
+def jobs_of(listed: str) -> list[str]:
+    """Return the jobs that would run, from gitlab-ci-local's list of a pipeline with the probe."""
+    names = [job["name"] for job in json.loads(listed) if job["when"] != "never"]
+    return [name for name in names if name != PROBE] if PROBE in names else []
+
+
+def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list[str]:
+    """Return a command that runs gitlab-ci-local, without warnings about variables that are set on purpose.
+
+    Those are the ones among the arguments, and those that the caller sets elsewhere.
+    """
+    names = {word.partition("=")[0] for word in arguments if "=" in word} | set(also_set)
+    return [program, "--no-color", f"--ignore-predefined-vars={','.join(sorted(names))}", *arguments]
 
 
 def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run gitlab-ci-local; return its exit status and what it printed, with its errors where it failed."""
-    set_on_purpose = ",".join({word.partition("=")[0] for word in arguments if "=" in word})
     done = subprocess.run(
-        [program, "--no-color", f"--ignore-predefined-vars={set_on_purpose}", *arguments],
+        command(program, *arguments),
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -79,10 +151,9 @@ class Expander:
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
         """Return the names of the jobs that would run for an event."""
-        listed = self._once(pipeline, "--list-json", "--no-json-schema-validation", *EVENTS[event]).read_text(
-            encoding="utf-8"
-        )
-        return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
+        probed = with_probe(load(self.preview(pipeline)))
+        listed = self._once(probed, "--list-json", "--no-json-schema-validation", *EVENTS[event])
+        return jobs_of(listed.read_text(encoding="utf-8"))
 
     def validate(self, pipeline: str) -> None:
         """Check the expanded pipeline against GitLab's own schema, and its scripts with shellcheck as POSIX sh."""
@@ -127,6 +198,13 @@ def render(name: str, options: Combination) -> str:
 def component(name: str) -> str:
     """Return the text of a component."""
     return (ROOT / "templates" / f"{name}.yml").read_text(encoding="utf-8")
+
+
+def inputs_of(name: str) -> dict[str, dict[str, Any]]:
+    """Return the inputs that a component declares."""
+    header, _ = yaml.safe_load_all(component(name))
+    inputs: dict[str, dict[str, Any]] = header["spec"]["inputs"]
+    return inputs
 
 
 def component_names() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import yaml
 
 from local_extensions import unroll
 from tests.baked import run
-from tests.options import DECLARED
+from tests.options import DECLARED, ROOT
 from tests.pipeline import component, component_names
 
 GLOBAL_KEYWORDS = {"cache", "default", "image", "include", "services", "stages", "variables", "workflow"}
@@ -53,6 +55,14 @@ def test_every_input_is_described_and_used(name: str) -> None:
         assert f"inputs.{input_name} " in jobs, input_name
 
 
+def test_a_text_that_could_hurt_is_refused(name: str) -> None:
+    inputs, _ = parts(name)
+    for input_name, spec in inputs.items():
+        if spec.get("type", "string") == "string":
+            assert re.search(spec["regex"], spec["default"]), input_name
+            assert not re.search(spec["regex"], "x\ny: [1]"), input_name
+
+
 def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
     _, jobs = parts(name)
     for job in jobs.values():
@@ -73,3 +83,14 @@ def test_components_agree_on_the_defaults_of_common_inputs() -> None:
         assert all(spec["default"] == specs[0]["default"] for spec in specs)
     inputs, _ = parts("lint")
     assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
+
+
+def test_components_agree_on_how_a_job_begins() -> None:
+    beginnings = set()
+    for name in ("lint", "test", "coverage", "build"):
+        _, jobs = parts(name)
+        script = jobs[name]["before_script"]
+        beginnings.add("\n".join(script[: script.index('uv venv --clear --python "$PYTHON_VERSION"')]))
+    (beginning,) = beginnings
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["tests"]
+    assert next(pin for pin in pinned if pin.startswith("uv==")) in beginning.split()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.options import DECLARED, IDENTITY, ROOT, SWITCHES
+from tests.pipeline import component, component_names, inputs_of
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install --quiet tox-uv && .venv/bin/tox"
@@ -40,6 +42,32 @@ def test_every_setting_of_a_fork_is_documented() -> None:
     of_the_engine = {"_copy_without_render", "_extensions", "_jinja2_env_vars"}
     settings = {name for name in DECLARED if re.match(r"_[a-z]", name)}
     assert documented.keys() == settings - of_the_engine
+
+
+def test_every_input_of_a_component_is_documented() -> None:
+    documented = rows((ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8"), "input")
+    inputs = {name: inputs_of(name) for name in component_names()}
+    assert documented.keys() == set().union(*inputs.values())
+    for name, (where, default) in documented.items():
+        having = {component for component in inputs if name in inputs[component]}
+        if where == "all":
+            assert having == inputs.keys()
+        elif where.startswith("all but"):
+            assert having == inputs.keys() - set(re.findall(r"`(\w+)`", where))
+        else:
+            assert having == set(re.findall(r"`(\w+)`", where))
+        for job in having:
+            value = inputs[job][name]["default"]
+            words = value if name.endswith("_commands") else [value if isinstance(value, str) else json.dumps(value)]
+            shown = [word for word in words if word and not word.startswith("$GITLAB")]
+            assert all(word in default for word in shown), (job, name)
+
+
+def test_every_remedy_of_a_job_is_documented() -> None:
+    text = " ".join((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
+    for name in component_names():
+        for remedy in re.findall(r'REMEDY="(.+)"', component(name)):
+            assert f"**`{remedy.replace('$PYTHON_VERSION', '3.x')}`**" in text, name
 
 
 def test_every_option_has_a_prompt_in_words_with_a_recommendation_where_there_is_a_choice() -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.options import SWITCHES, Combination, all_combinations, name_of
 from tests.pipeline import Expander, load, render
 
 SELF_CONTAINED = [c for c in all_combinations() if c["pipeline"] == "self-contained"]
+
+
+def without_empty(value: Any) -> Any:
+    """Return a document without the keys that hold no text: a written-out pipeline leaves them out."""
+    if not isinstance(value, dict):
+        return value
+    return {key: without_empty(item) for key, item in value.items() if item != ""}
 
 
 def test_a_pipeline_has_these_flavours() -> None:
@@ -20,4 +29,4 @@ def test_both_flavours_expand_to_the_same_jobs(options: Combination, expander: E
     included = render(".gitlab-ci.yml", {**options, "pipeline": "components"})
     assert "include:" in included
     assert "include:" not in unrolled
-    assert load(expander.preview(unrolled)) == load(expander.preview(included))
+    assert load(expander.preview(unrolled)) == without_empty(load(expander.preview(included)))

@@ -1,4 +1,4 @@
-"""Runs the pipeline of a project with gitlab-ci-local, as a runner with the shell executor would."""
+"""Runs the pipeline of a project with gitlab-ci-local, and sets what GitLab would set and it leaves out."""
 
 from __future__ import annotations
 
@@ -6,28 +6,60 @@ import os
 import re
 import subprocess
 from base64 import b64encode
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tests.baked import run
-from tests.pipeline import EVENTS, as_on_gitlab, ask
+from tests.pipeline import EVENTS, as_on_gitlab, ask, command, jobs_of, with_probe
+
+
+@dataclass(frozen=True)
+class Executor:
+    """How a runner runs jobs: what gitlab-ci-local is told, and what the jobs find.
+
+    `arguments` are gitlab-ci-local's, `environment` is its own, `variables` are those of every job.
+    """
+
+    containers: bool = False
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a job ended, `passed` or `failed`, and after how many seconds."""
+
+    status: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What one run of a pipeline did: each job's result by name, all output, and the artifacts."""
+    """What one run of a pipeline did: each job by name, all output, and the artifacts."""
 
-    results: dict[str, str]
+    status: int
+    jobs: dict[str, Job]
     coverage: str | None
     output: str
     repository: Path
 
+    @property
+    def results(self) -> dict[str, str]:
+        """How each job ended, by name."""
+        return {name: job.status for name, job in self.jobs.items()}
+
     def log(self, job: str) -> str:
         """Return what a job printed."""
-        lines = re.findall(rf"^{re.escape(job)} +[>$] ?(.*)$", self.output, re.MULTILINE)
-        return "\n".join(lines)
+        return "\n".join(re.findall(rf"^{re.escape(job)} +[>$] ?(.*)$", self.output, re.MULTILINE))
+
+    def last_line(self, job: str) -> str:
+        """Return the last line that a job printed."""
+        return self.log(job).splitlines()[-1]
 
     def artifact(self, job: str, path: str) -> Path:
         """Return the path that a job handed on as an artifact."""
@@ -36,6 +68,15 @@ class Pipeline:
     def report(self, job: str, path: str) -> Path:
         """Return the report that a job wrote; gitlab-ci-local does not collect reports."""
         return self.repository / ".gitlab-ci-local" / "builds" / folder_of(job) / path
+
+    @property
+    def table(self) -> str:
+        """The jobs as a table: name, status and seconds."""
+        width = max(len(name) for name in ["job", *self.jobs])
+        lines = [f"{'job':{width}}  status  seconds"]
+        for name, job in self.jobs.items():
+            lines.append(f"{name:{width}}  {job.status}  {'' if job.seconds is None else f'{job.seconds:7.1f}'}")
+        return "\n".join(line.rstrip() for line in lines)
 
 
 def folder_of(job: str) -> str:
@@ -59,35 +100,98 @@ def pythons_here(candidates: list[str]) -> dict[str, Path]:
     return found
 
 
-def run_pipeline(program: str, repository: Path, template: Path, path: list[Path], event: str = "branch") -> Pipeline:
-    """Run a committed project's whole pipeline for an event; a job that fails is a result, not an error.
+def shell_executor(path: list[Path]) -> Executor:
+    """Return a runner with the shell executor, which finds the programs of these folders too."""
+    return Executor(environment={"PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]])})
 
-    `program` is gitlab-ci-local, `template` the clone that answers for the components, and `path` the
-    folders of programs that the runner has besides those on PATH.
+
+def run_pipeline(
+    program: str,
+    repository: Path,
+    template: Path,
+    executor: Executor,
+    event: str = "branch",
+    variables: Mapping[str, str] | None = None,
+    jobs: Sequence[str] = (),
+    live: bool = False,
+) -> Pipeline:
+    """Run a committed project's pipeline for an event; a job that fails is a result, not an error.
+
+    `program` is gitlab-ci-local, `template` the clone that answers for the components, `variables` those
+    that GitLab or its users would set, `jobs` those to run with what they need, where not all. `live`
+    prints the output as it comes. Raises ValueError for a pipeline that GitLab would refuse.
     """
-    env = as_on_gitlab(repository, template)
-    env["PATH"] = os.pathsep.join([*map(str, path), env["PATH"]])
-    for name in ("VIRTUAL_ENV", "PYTHONPATH"):
+    env = {**as_on_gitlab(repository, template), **executor.environment}
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
         env.pop(name, None)
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
-    # A runner with the shell executor ignores the image; gitlab-ci-local would run in a shell, but with
-    # the project's path in a container.
-    status, preview = ask(program, "--preview", cwd=repository, env=env)
-    assert status == 0, preview
-    pipeline = yaml.safe_load(preview)
-    for job in pipeline.values():
-        if isinstance(job, dict):
-            job.pop("image", None)
-    expanded = repository / ".gitlab-ci-local" / "shell.yml"
-    expanded.write_text(yaml.safe_dump(pipeline, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    file = ("--file", str(expanded.relative_to(repository)))
-    _, output = ask(
-        program, *file, "--shell-isolation", "--no-artifacts-to-source", *EVENTS[event], cwd=repository, env=env
+    state = repository / ".gitlab-ci-local"
+    pipeline = expand(program, repository, env)
+    (state / "probe.yml").write_text(with_probe(pipeline), encoding="utf-8")
+    probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
+    status, listed = ask(program, *probe, *EVENTS[event], cwd=repository, env=env)
+    if status == 0 and not jobs_of(listed):
+        return Pipeline(0, {}, None, "", repository)
+    # In a file: tokens do not belong in an argument list.
+    given = {"GITLAB_CI": "true", "CI_CONFIG_PATH": ".gitlab-ci.yml", **executor.variables, **(variables or {})}
+    # gitlab-ci-local would take the path of a file for the file.
+    typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
+    (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
+    arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *EVENTS[event]]
+    if executor.containers:
+        arguments += executor.arguments
+    else:
+        (state / "shell.yml").write_text(without_images(pipeline), encoding="utf-8")
+        arguments += ["--file", ".gitlab-ci-local/shell.yml", "--shell-isolation", *executor.arguments]
+    process = subprocess.Popen(
+        command(program, *(["--needs", *jobs] if jobs else []), *arguments, also_set=given),
+        cwd=repository,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     )
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    results = {
-        name.strip(): word for word, name in re.findall(r"^ (PASS|FAIL|WARN)  (.+?)(?:  .*)?$", output, re.MULTILINE)
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if live:
+            print(line, end="", flush=True)
+    output = re.sub(r"\x1b\[[0-9;]*m", "", "".join(lines))
+    return Pipeline(process.wait(), *read(output), output, repository)
+
+
+def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any]:
+    """Return a pipeline with its includes and inputs resolved; raises ValueError where that cannot be."""
+    status, preview = ask(program, "--preview", cwd=repository, env=env)
+    if status != 0:
+        raise ValueError(preview)
+    pipeline: dict[str, Any] = yaml.safe_load(preview)
+    return pipeline
+
+
+def without_images(pipeline: dict[str, Any]) -> str:
+    """Return an expanded pipeline without images.
+
+    A runner with the shell executor ignores the image; gitlab-ci-local would run in a shell, but with
+    the project's path in a container.
+    """
+    jobs = {
+        name: {key: value for key, value in job.items() if key != "image"} if isinstance(job, dict) else job
+        for name, job in pipeline.items()
     }
-    coverage = re.search(r"^ PASS +coverage +(\S+) coverage", output, re.MULTILINE)
-    return Pipeline(results, coverage[1] if coverage else None, output, repository)
+    return yaml.safe_dump(jobs, sort_keys=False, allow_unicode=True)
+
+
+def read(output: str) -> tuple[dict[str, Job], str | None]:
+    """Return the jobs and the percentage of coverage, as gitlab-ci-local's output tells of them."""
+    units = {"ms": 0.001, "s": 1, "min": 60}
+    finished = re.findall(r"^(\S.*?) +finished in ([\d.]+) (ms|s|min)\b", output, re.MULTILINE)
+    seconds = {name: float(number) * units[unit] for name, number, unit in finished}
+    words = {"PASS": "passed", "FAIL": "failed", "WARN": "failed, allowed"}
+    summary = re.findall(r"^ (PASS|FAIL|WARN)  (.+?)(?: +[\d.]+% coverage)?(?:  .*)?$", output, re.MULTILINE)
+    coverage = re.search(r"^ \w+ +coverage +([\d.]+%) coverage", output, re.MULTILINE)
+    jobs = {name.strip(): Job(words[word], seconds.get(name.strip())) for word, name in summary}
+    return jobs, coverage[1] if coverage else None

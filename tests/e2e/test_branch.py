@@ -1,20 +1,46 @@
-"""The pipeline of a branch, from a project as it was baked."""
+"""The pipelines of a branch and of a merge request, from a project as it was baked."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from tests.baked import BakedProject, commit_all, run
-from tests.conftest import Bake, need
-from tests.e2e.runner import Pipeline, pythons_here, run_pipeline
-from tests.options import DECLARED
+from tests.baked import BakedProject, run
+from tests.conftest import Bake
+from tests.e2e.conftest import Pipe
+from tests.e2e.gitlab import GitLab
+from tests.options import DEFAULTS, SWITCHES, Combination, covering_combinations, name_of
 
 # How many tests the skeleton has; pytest counts each name that is greeted.
 TESTS = {"pytest": 8, "unittest": 7}
+
+FAILING_AND_SKIPPED = {
+    "pytest": """
+
+def test_that_fails() -> None:
+    assert greet("Ada") == "Goodbye, Ada!"
+
+
+@pytest.mark.skip(reason="not today")
+def test_that_is_skipped() -> None:
+    raise NotImplementedError
+""",
+    "unittest": """
+
+class MoreTests(unittest.TestCase):
+    def test_that_fails(self) -> None:
+        self.assertEqual(1, 2)
+
+    @unittest.skip("not today")
+    def test_that_is_skipped(self) -> None:
+        raise NotImplementedError
+""",
+}
+NEVER_CALLED = '\n\ndef never() -> str:\n    """Say what no test asks for."""\n    return "never"\n'
 
 
 def xml(report: Path) -> ET.Element:
@@ -26,40 +52,40 @@ def junit(report: Path) -> dict[str, int]:
     """Return what a JUnit report says, as GitLab counts it: by test case."""
     cases = list(xml(report).iter("testcase"))
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    return {"passed": len(cases) - len(failed), "failed": len(failed)}
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    passed = len(cases) - len(failed) - len(skipped)
+    return {"passed": passed, "failed": len(failed), "skipped": len(skipped)}
 
 
-@pytest.fixture(scope="session")
-def pythons() -> dict[str, Path]:
-    """The folders of the Pythons of this machine, by version."""
-    return pythons_here(DECLARED["_python_versions"])
+COVERING = [pytest.param(options, "branch", id=name_of(options)) for options in covering_combinations()]
+MERGE_REQUESTS = [
+    pytest.param({**DEFAULTS, "pipeline": flavour}, "merge request", id=f"{flavour}, merge request")
+    for flavour in SWITCHES["pipeline"]
+]
 
 
-def piped(project: BakedProject, program: str, template: Path, pythons: dict[str, Path]) -> Pipeline:
-    """Commit a project and run its pipeline."""
-    need("rsync", "gitlab-ci-local copies the repository with it: apt install rsync")
-    commit_all(project.path)
-    return run_pipeline(program, project.path, template, list(pythons.values()))
-
-
-@pytest.mark.parametrize("flavour", ["self-contained", "components"])
-@pytest.mark.parametrize("runner", ["pytest", "unittest"])
-def test_every_job_passes_in_a_fresh_project(
-    runner: str,
-    flavour: str,
+@pytest.mark.parametrize(("options", "event"), COVERING + MERGE_REQUESTS)
+def test_every_job_of_a_fresh_project_passes(
+    options: Combination,
+    event: str,
     bake: Bake,
-    gitlab_ci_local: str,
-    template_repository: Path,
+    pipe: Pipe,
     pythons: dict[str, Path],
+    gitlab: GitLab,
+    warm: dict[str, str],
 ) -> None:
     oldest = next(iter(pythons))
-    project = bake(test_runner=runner, pipeline=flavour, _python_versions=list(pythons), python_version=oldest)
-    done = piped(project, gitlab_ci_local, template_repository, pythons)
+    project = bake(**{**options, "_python_versions": list(pythons), "python_version": oldest})
+    here = gitlab.add_project("your-group/my-service")
+    done = pipe(project.path, event=event, variables={**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"})
     tests = [f"test: [{python}]" for python in pythons]
-    assert done.results == dict.fromkeys(["lint", *tests, "coverage", "build"], "PASS"), done.output
+    assert done.results == dict.fromkeys(["preflight", "lint", *tests, "coverage", "build"], "passed"), done.output
+    assert "Thank you, Ada!" in done.log("preflight")
+    assert bool(gitlab.requests("/packages$", status=200)) == (options["publish"] == "gitlab")
     assert done.coverage == "100%"
     for job in tests:
-        assert junit(done.report(job, "junit.xml")) == {"passed": TESTS[runner], "failed": 0}
+        expected = {"passed": TESTS[options["test_runner"]], "failed": 0, "skipped": 0}
+        assert junit(done.report(job, "junit.xml")) == expected
     assert json.loads(done.report("lint", "gl-code-quality-report.json").read_text(encoding="utf-8")) == []
     cobertura = xml(done.report("coverage", "coverage.xml"))
     assert cobertura.attrib["line-rate"] == "1"
@@ -68,24 +94,61 @@ def test_every_job_passes_in_a_fresh_project(
     }, "GitLab shows coverage where these are paths of the repository"
     dist = done.artifact("build", "dist")
     assert len(list(dist.glob("my_service-*.whl"))) == len(list(dist.glob("my_service-*.tar.gz"))) == 1
-    run("sha256sum", "--check", done.artifact("build", "SHA256SUMS"), cwd=dist)
+    sums = done.artifact("build", "SHA256SUMS")
+    run("sha256sum", "--check", sums, cwd=dist)
+    digest = hashlib.sha256(sums.read_bytes()).hexdigest()
+    dotenv = done.artifact("build", ".gitlab-ci-reports/dotenv/build.env").read_text(encoding="utf-8")
+    assert dotenv == f"SHA256SUMS_DIGEST={digest}\n"
+    materials = json.loads(done.artifact("build", "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert materials["bomFormat"] == "CycloneDX"
+    (itself,) = [part for part in materials["components"] if part["name"] == "my-service"]
+    assert f"my_service-{itself['version']}.tar.gz" in sums.read_text(encoding="utf-8")
 
 
-def test_a_failing_test_and_a_finding_make_their_jobs_red_and_say_where(
-    bake: Bake, gitlab_ci_local: str, template_repository: Path, pythons: dict[str, Path]
+@pytest.mark.parametrize("runner", ["pytest", "unittest"])
+def test_the_reports_say_what_happened(runner: str, bake: Bake, pipe: Pipe, python: str, warm: dict[str, str]) -> None:
+    project = bake(_python_versions=[python], python_version=python, test_runner=runner)
+    add(project, "tests/test_app.py", FAILING_AND_SKIPPED[runner])
+    job = f"test: [{python}]"
+    failed = pipe(project.path, job, variables=warm)
+    assert failed.results == {job: "failed"}
+    assert junit(failed.report(job, "junit.xml")) == {"passed": TESTS[runner], "failed": 1, "skipped": 1}
+    (case,) = [
+        case for case in xml(failed.report(job, "junit.xml")).iter("testcase") if case.find("failure") is not None
+    ]
+    assert case.attrib["name"] == "test_that_fails"
+
+
+def test_one_percentage_and_the_missing_lines_for_the_whole_matrix(
+    bake: Bake, pipe: Pipe, pythons: dict[str, Path], warm: dict[str, str]
 ) -> None:
-    oldest = next(iter(pythons))
-    project = bake(_python_versions=[oldest], python_version=oldest)
-    app = project.path / "src" / "my_service" / "app.py"
-    app.write_text(
-        project.read("src/my_service/app.py").replace("Hello", "Goodbye") + "\nimport os\n", encoding="utf-8"
+    oldest, *_, newest = pythons
+    project = bake(_python_versions=[oldest, newest], python_version=oldest)
+    # A line for each Python: neither alone covers both, and only the last is missed by all.
+    branches = (
+        f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n    OLD = 1\nelse:\n    NEW = 1\n"
     )
-    done = piped(project, gitlab_ci_local, template_repository, pythons)
-    assert done.results == {"lint": "FAIL", f"test: [{oldest}]": "FAIL"}, "the tests run although lint failed"
-    findings = json.loads(done.report("lint", "gl-code-quality-report.json").read_text(encoding="utf-8"))
-    assert {(finding["check_name"], finding["location"]["path"]) for finding in findings} >= {
-        ("F401", "src/my_service/app.py")
-    }
-    assert "F401" in done.log("lint")
-    assert "FAILED tests/test_app.py::test_greets_by_name[Ada]" in done.log(f"test: [{oldest}]")
-    assert junit(done.report(f"test: [{oldest}]", "junit.xml")) == {"passed": 4, "failed": 4}
+    source = project.read("src/my_service/app.py")
+    (project.path / "src/my_service/app.py").write_text(
+        source.replace("import argparse\n", "import argparse\nimport sys\n") + branches + NEVER_CALLED, encoding="utf-8"
+    )
+    lines = project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines()
+    done = pipe(project.path, "coverage", variables=warm)
+    assert done.results["coverage"] == "passed", done.output
+    (row,) = [line for line in done.log("coverage").splitlines() if line.startswith("src/my_service/app.py")]
+    assert row.split()[-1] == str(len(lines)), row
+    missed = [
+        (file.attrib["filename"], int(line.attrib["number"]))
+        for file in xml(done.report("coverage", "coverage.xml")).iter("class")
+        for line in file.iter("line")
+        if line.attrib["hits"] == "0"
+    ]
+    assert missed == [("src/my_service/app.py", len(lines))]
+    total = next(line for line in done.log("coverage").splitlines() if line.startswith("TOTAL"))
+    assert done.coverage == total.split()[-1] != "100%"
+
+
+def add(project: BakedProject, name: str, text: str) -> None:
+    """Add a text to the end of a file of a project."""
+    with (project.path / name).open("a", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,61 @@
+"""The pipeline of a branch in containers, as a runner with the Docker executor would run it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.conftest import Bake
+from tests.e2e.conftest import Pipe
+from tests.e2e.gitlab import GitLab
+from tests.e2e.images import RELEASES, Podman, python_image, uv_image
+
+# What a job with the image of lint finds around it.
+SURROUNDINGS = """
+surroundings:
+  stage: lint
+  image: !reference [lint, image]
+  variables: !reference [lint, variables]
+  script:
+    - test -e /run/.containerenv && echo "user $(id -u) in $CI_PROJECT_DIR"
+    - for tool in python3 uv git curl wget rsync; do command -v $tool || echo "no $tool"; done
+"""
+
+
+@pytest.mark.parametrize("image_with", ["uv", "no uv"])
+def test_every_job_passes_in_a_container_without_tools(
+    image_with: str, bake: Bake, pipe: Pipe, podman: Podman, gitlab: GitLab
+) -> None:
+    name = uv_image if image_with == "uv" else python_image
+    project = bake(_python_versions=list(RELEASES), python_version="3.11")
+    pipeline = project.path / ".gitlab-ci.yml"
+    text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), name("${PYTHON_VERSION}"))
+    pipeline.write_text(text + SURROUNDINGS, encoding="utf-8")
+    here = gitlab.add_project("your-group/my-service")
+    done = pipe(project.path, executor=podman.executor, variables=gitlab.variables(here))
+    podman.remove_containers()
+    tests = {f"test: [{python}]": name(python) for python in RELEASES}
+    others = ["preflight", "lint", "surroundings", "coverage", "build"]
+    jobs = {**dict.fromkeys(others, name("3.11")), **tests}
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    assert done.coverage == "100%"
+    images = re.findall(r"^(.+?) +starting (\S+) ", done.output, re.MULTILINE)
+    assert dict(images) == jobs
+    uv = "/usr/local/bin/uv" if image_with == "uv" else "no uv"
+    missing = [f"no {tool}" for tool in ("git", "curl", "wget", "rsync")]
+    found = [line for line in done.log("surroundings").splitlines() if re.match("user|no |/", line)]
+    assert found == ["user 0 in /builds/your-group/my-service", "/usr/bin/python3", uv, *missing]
+    assert "executor  a container" in done.log("preflight")
+    assert len(list(done.artifact("build", "dist").glob("*.whl"))) == 1
+
+
+def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:
+    project = bake(_python_versions=list(RELEASES), python_version="3.11")
+    pipeline = project.path / ".gitlab-ci.yml"
+    text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), uv_image("3.11"))
+    pipeline.write_text(text, encoding="utf-8")
+    done = pipe(project.path, "test: [3.13]", executor=podman.executor)
+    podman.remove_containers()
+    assert done.results == {"test: [3.13]": "failed"}
+    assert done.last_line("test: [3.13]").startswith("Choose an image or a runner that has Python 3.13")

@@ -1,0 +1,94 @@
+"""`python -m tests.e2e`, with which a person runs the pipeline of a project."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.baked import BakedProject, commit_all, run
+from tests.conftest import Bake, need
+from tests.options import ROOT
+
+
+@pytest.fixture
+def project(bake: Bake, python: str, gitlab_ci_local: str) -> BakedProject:
+    """A committed project, on a machine that can run its pipeline."""
+    need("rsync", "apt install rsync")
+    made = bake(_python_versions=[python], python_version=python)
+    commit_all(made.path)
+    return made
+
+
+def tool(*arguments: str | Path, path: str | None = None) -> tuple[int, str]:
+    """Run the tool; return its exit status and all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **({"PATH": path} if path else {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    return done.returncode, done.stdout
+
+
+def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, python: str) -> None:
+    (project.path / "tests" / "test_more.py").write_text('"""Not committed."""\n', encoding="utf-8")
+    before = (
+        project.run("git", "status", "--porcelain"),
+        project.run("git", "rev-parse", "HEAD"),
+        set(project.path.rglob("*")),
+    )
+    status, printed = tool(project.path)
+    assert status == 0, printed
+    rows = re.findall(r"^(\S.*?) +(passed|failed) +(\d+\.\d)$", printed, re.MULTILINE)
+    jobs = {"preflight", "lint", f"test: [{python}]", "coverage", "build"}
+    assert {name for name, _, _ in rows} == jobs
+    assert all(status == "passed" and float(seconds) > 0 for _, status, seconds in rows)
+    folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
+    assert list(folder.glob("artifacts/build/dist/*.whl"))
+    assert (folder / "builds" / "lint" / "tests" / "test_more.py").exists()
+    after = (
+        project.run("git", "status", "--porcelain"),
+        project.run("git", "rev-parse", "HEAD"),
+        set(project.path.rglob("*")),
+    )
+    assert after == before
+
+
+def test_a_job_that_fails_is_in_the_table_and_in_the_exit_status(project: BakedProject) -> None:
+    (project.path / "src" / "my_service" / "app.py").write_text("import os\n", encoding="utf-8")
+    status, printed = tool(project.path, "lint")
+    assert status == 1
+    assert re.search(r"^lint  failed +\d", printed, re.MULTILINE)
+
+
+def test_an_event_without_a_pipeline(project: BakedProject) -> None:
+    status, printed = tool(project.path, "--event", "schedule on a tag")
+    assert (status, printed.splitlines()[-1]) == (0, "No job runs for this event: schedule on a tag.")
+
+
+def test_a_pipeline_that_gitlab_would_refuse(project: BakedProject) -> None:
+    (project.path / ".gitlab-ci.yml").write_text("test: {script: true, stage: nowhere}\n", encoding="utf-8")
+    status, printed = tool(project.path)
+    assert status == 2
+    assert "GitLab would refuse this pipeline:" in printed
+
+
+def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.symlink_to(need("git", "install it first"))
+    status, printed = tool(tmp_path, path=str(git.parent))
+    assert status == 2
+    assert printed.splitlines() == [
+        "gitlab-ci-local is missing: run `tox run -e pipeline -- PROJECT`, which gets it from npm.",
+        "rsync is missing: install it first; gitlab-ci-local copies the project with it.",
+        f"{tmp_path} is no git repository with a .gitlab-ci.yml.",
+    ]
+    assert run("git", "--version")
