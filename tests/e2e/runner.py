@@ -122,8 +122,9 @@ def run_pipeline(
     prints the output as it comes. Raises ValueError for a pipeline that GitLab would refuse.
     """
     env = {**as_on_gitlab(repository, template), **executor.environment}
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
-        env.pop(name, None)
+    # What the tests run in is none of the jobs' business.
+    ours = ("PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "TOX_", "VIRTUAL_ENV")
+    env = {name: value for name, value in env.items() if not name.startswith(ours)}
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
     state = repository / ".gitlab-ci-local"
