@@ -53,9 +53,9 @@ def test_every_input_of_a_component_is_documented() -> None:
         if where == "all":
             assert having == inputs.keys()
         elif where.startswith("all but"):
-            assert having == inputs.keys() - set(re.findall(r"`(\w+)`", where))
+            assert having == inputs.keys() - set(re.findall(r"`([\w-]+)`", where))
         else:
-            assert having == set(re.findall(r"`(\w+)`", where))
+            assert having == set(re.findall(r"`([\w-]+)`", where))
         for job in having:
             value = inputs[job][name]["default"]
             words = value if name.endswith("_commands") else [value if isinstance(value, str) else json.dumps(value)]
@@ -64,10 +64,12 @@ def test_every_input_of_a_component_is_documented() -> None:
 
 
 def test_every_remedy_of_a_job_is_documented() -> None:
-    text = " ".join((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
+    pages = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "signing")]
+    text = " ".join(" ".join(pages).split())
     for name in component_names():
         for remedy in re.findall(r'REMEDY="(.+)"', component(name)):
-            assert f"**`{remedy.replace('$PYTHON_VERSION', '3.x')}`**" in text, name
+            shown = remedy.replace("$PYTHON_VERSION", "3.x").replace("$PUBLIC_KEY", "cosign.pub")
+            assert f"**`{shown}`**" in text, name
 
 
 def test_every_option_has_a_prompt_in_words_with_a_recommendation_where_there_is_a_choice() -> None:

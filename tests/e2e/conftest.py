@@ -12,6 +12,7 @@ import pytest
 from tests.baked import commit_all
 from tests.conftest import lacking, need
 from tests.e2e.bare import bare_executor, let_through
+from tests.e2e.cosign import find_cosign
 from tests.e2e.gitlab import GitLab, package_index
 from tests.e2e.images import Podman, prepare_podman
 from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline, shell_executor
@@ -103,3 +104,9 @@ def podman(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         lacking("the images are made as root: run the tests as root, in a container or a virtual machine")
     with TemporaryDirectory(prefix="podman-", dir="/run") as state:
         yield prepare_podman(request.config.cache.mkdir("podman"), tmp_path_factory.mktemp("podman"), Path(state))
+
+
+@pytest.fixture(scope="session")
+def cosign(request: pytest.FixtureRequest) -> Path:
+    """Cosign: that of the machine, or the pinned one, built once."""
+    return find_cosign(request.config.cache.mkdir("cosign"))
