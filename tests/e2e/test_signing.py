@@ -255,7 +255,7 @@ def test_without_the_public_key_nothing_is_verified(release: Release) -> None:
     assert done.last_line("verify-key").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")
 
 
-@pytest.mark.parametrize("event", ["branch", "merge request", "unprotected tag"])
+@pytest.mark.parametrize("event", ["branch", "merge request", "unprotected tag", "schedule on a tag"])
 def test_nothing_is_signed_but_a_protected_tag(release: Release, event: str) -> None:
     done = release.run(event=event)
     assert "build" in done.results
