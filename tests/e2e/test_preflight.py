@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.baked import run
-from tests.conftest import need
+from tests.conftest import lacking, need
 from tests.e2e.bare import USER, let_through
 from tests.e2e.gitlab import GitLab, Project
 from tests.pipeline import component
@@ -143,12 +143,19 @@ def test_a_name_cannot_write_to_the_terminal(check: Program) -> None:
     assert done.text.startswith('Thank you, [31m$(id) "Ada"  FAIL!')
 
 
-def test_it_knows_root(check: Program) -> None:
+@pytest.fixture
+def _as_root() -> None:
+    """Go on only as root, who alone can become another user."""
     if os.geteuid() != 0:
-        pytest.skip("needs root")
+        lacking("only root can run a program as another user: run this test as root")
+
+
+@pytest.mark.usefixtures("_as_root")
+def test_it_knows_root(check: Program) -> None:
     assert check()["user"][1].startswith("root")
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_it_runs_without_root(check: Program, shared_folder: Path) -> None:
     python = need("/usr/bin/python3", "apt install python3-venv")
     os.chown(check.folder, USER, USER)
@@ -158,6 +165,7 @@ def test_it_runs_without_root(check: Program, shared_folder: Path) -> None:
     assert done.status == 0, done.text
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_a_folder_that_cannot_be_written(check: Program, shared_folder: Path) -> None:
     python = need("/usr/bin/python3", "apt install python3-venv")
     let_through(shared_folder.parent, check.folder)
