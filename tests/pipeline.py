@@ -50,7 +50,23 @@ EVENTS = {
     ],
 }
 
+
+def reference(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[str]:
+    """Read GitLab's own tag, with which a script takes over the lines of another job's."""
+    return loader.construct_sequence(node)
+
+
+yaml.SafeLoader.add_constructor("!reference", reference)
+
 PROBE = "does-the-workflow-start"
+
+
+def arguments_of(event: str) -> list[str]:
+    """Return how gitlab-ci-local is told of an event; those of a tag may name another: "tag v1.1.0"."""
+    name, _, tag = event.rpartition(" v")
+    if name not in EVENTS:
+        return EVENTS[event]
+    return [word.replace("v1.0.0", f"v{tag}") for word in EVENTS[name]]
 
 
 def copy_working_tree(source: Path, folder: Path) -> None:

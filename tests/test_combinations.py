@@ -48,7 +48,7 @@ TRACES = {
     ("signing", "keyless"): r"certificate-identity|keyless",
     ("signing", "key"): r"cosign\.(?:key|pub)",
     ("publish", "gitlab"): r"packages/pypi",
-    ("publish", "pypi"): r"to PyPI:",
+    ("publish", "pypi"): r"trusted publisher|publish-pypi",
     ("docker", True): r"(?<!/\.)docker|container image",
     ("pre_commit", True): r"pre-commit",
 }
@@ -168,6 +168,15 @@ def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Exp
 def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander: Expander) -> None:
     supported = pythons({**DECLARED, **project.options})
     expected = {"preflight", "lint", "coverage", "build", *(f"test: [{python}]" for python in supported)}
+    signing, publish = project.options["signing"], project.options["publish"]
+    if event == "tag" and signing != "none":
+        expected |= {"cosign", "sign", "verify"}
+    if event == "tag" and publish != "none":
+        expected |= {f"publish-{publish}", "release"}
+    if event == "tag" and "none" not in (signing, publish):
+        expected |= {"publish-signatures", "verify-published"}
+    if event == "tag" and (signing, publish) == ("keyless", "pypi"):
+        expected |= {"attest-pypi"}
     # The merge request has the pipeline; a release is not made again by the clock.
     if event in ("branch with a merge request", "schedule on a tag"):
         expected = set()

@@ -31,7 +31,8 @@ def parts(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_is_valid_by_gitlabs_schema(name: str, tmp_path: Path) -> None:
-    for number, document in enumerate(component(name).split("\n---\n")):
+    header, _ = component(name).split("\n---\n")
+    for number, document in enumerate((header, unroll(component(name), {}))):
         (tmp_path / f"{number}.yml").write_text(document, encoding="utf-8")
     schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
     run("check-jsonschema", *schema, *tmp_path.iterdir())
@@ -39,7 +40,8 @@ def test_is_valid_by_gitlabs_schema(name: str, tmp_path: Path) -> None:
 
 def test_sets_nothing_for_other_jobs(name: str) -> None:
     _, jobs = parts(name)
-    assert jobs.keys() == {name}, "a component is one job of its own name"
+    (job,) = jobs
+    assert name == job or name in ("sign-key", "sign-keyless"), "a component is one job, known by its name"
     assert not jobs.keys() & GLOBAL_KEYWORDS
 
 
@@ -85,12 +87,38 @@ def test_components_agree_on_the_defaults_of_common_inputs() -> None:
     assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
 
 
-def test_components_agree_on_how_a_job_begins() -> None:
-    beginnings = set()
-    for name in ("lint", "test", "coverage", "build"):
-        _, jobs = parts(name)
-        script = jobs[name]["before_script"]
-        beginnings.add("\n".join(script[: script.index('uv venv --clear --python "$PYTHON_VERSION"')]))
+def test_components_agree_on_how_a_job_gets_uv() -> None:
+    scripts = [job.get("before_script", []) for _, jobs in map(parts, component_names()) for job in jobs.values()]
+    beginnings = {"\n".join(script[:3]) for script in scripts if "command -v uv" in str(script)}
     (beginning,) = beginnings
-    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["tests"]
-    assert next(pin for pin in pinned if pin.startswith("uv==")) in beginning.split()
+    assert pins(beginning)["uv"]
+
+
+def test_components_agree_on_how_to_sign() -> None:
+    scripts = [parts(name)[1]["sign"] for name in ("sign-key", "sign-keyless")]
+    for part in ("dependencies", "rules", "artifacts"):
+        assert scripts[0][part] == scripts[1][part]
+    for part in ("before_script", "script"):
+        first, second = ([line for line in script[part] if "REMEDY=" not in line] for script in scripts)
+        shared = [line for line in first if line in second]
+        assert shared == [line for line in second if line in first and "set -- --yes" not in line]
+        assert ("sign-blob" in str(shared)) == (part == "script")
+
+
+def pins(text: str) -> dict[str, str]:
+    """Return the versions that a text pins, by the name of the distribution."""
+    found = set(re.findall(r"\b([a-z][a-z-]*)==([0-9][\w.]*)", text))
+    assert len(dict(found)) == len(found), "a tool has two versions"
+    return dict(found)
+
+
+def test_a_tool_has_one_version() -> None:
+    ours = pins(" ".join(map(component, component_names())))
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    for tool, version in pins(" ".join(groups["tests"])).items():
+        assert ours.get(tool, version) == version, tool
+
+
+def test_the_provenance_names_the_version_of_the_components() -> None:
+    _, jobs = parts("cosign")
+    assert jobs["cosign"]["variables"]["TEMPLATE_VERSION"] == DECLARED["_component_version"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,13 +13,12 @@ import pytest
 from tests.baked import commit_all
 from tests.conftest import lacking, need
 from tests.e2e.bare import bare_executor, let_through
-from tests.e2e.cosign import find_cosign
-from tests.e2e.gitlab import GitLab, package_index
+from tests.e2e.cosign import KeyPair, find_cosign, make_key_pair
+from tests.e2e.gitlab import GitLab, Project, package_index
 from tests.e2e.images import Podman, prepare_podman
-from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline, shell_executor
+from tests.e2e.releases import Release, copy_project, make_project
+from tests.e2e.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
 from tests.options import DECLARED
-
-Pipe = Callable[..., Pipeline]
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +69,14 @@ def pipe(
         event: str = "branch",
         executor: Executor = shell,
         variables: dict[str, str] | None = None,
+        again: bool = False,
+        program: str = gitlab_ci_local,
     ) -> Pipeline:
-        commit_all(repository)
+        if not again:
+            commit_all(repository)
         # Its jobs may run as another user.
         let_through(shared_folder.parent, repository)
-        return run_pipeline(gitlab_ci_local, repository, components, executor, event, variables, jobs)
+        return run_pipeline(program, repository, components, executor, event, variables, jobs, again=again)
 
     return run
 
@@ -110,3 +113,61 @@ def podman(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def cosign(request: pytest.FixtureRequest) -> Path:
     """Cosign: that of the machine, or the pinned one, built once."""
     return find_cosign(request.config.cache.mkdir("cosign"))
+
+
+@pytest.fixture(scope="session")
+def keys(cosign: Path, tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """The key pair of the project."""
+    return make_key_pair(cosign, tmp_path_factory.mktemp("keys") / "ours")
+
+
+@pytest.fixture(scope="session")
+def releasing(cosign: Path, pythons: dict[str, Path]) -> Executor:
+    """A runner with the shell executor, which has Cosign."""
+    return shell_executor([cosign.parent, *pythons.values()])
+
+
+@pytest.fixture(scope="session")
+def _signed(
+    pipe: Pipe,
+    python: str,
+    releasing: Executor,
+    keys: KeyPair,
+    warm: dict[str, str],
+    upstream: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A project with the artifacts of the jobs up to the one that verifies."""
+    folder = tmp_path_factory.mktemp("signed")
+    project = make_project(folder / "another", python, keys.public)
+    with GitLab(folder / "gitlab", upstream) as server:
+        here = server.variables(server.add_project("group/another", project))
+        jobs = ("build", "cosign", "sign", "verify")
+        variables = {**here, **warm, **keys.variables}
+        done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    shutil.rmtree(project / ".gitlab-ci-local" / "builds")
+    return project
+
+
+@pytest.fixture
+def release(
+    _signed: Path,
+    tmp_path: Path,
+    pipe: Pipe,
+    releasing: Executor,
+    keys: KeyPair,
+    here: Project,
+    gitlab: GitLab,
+    warm: dict[str, str],
+) -> Release:
+    """A project whose pipeline has come to the point where it publishes."""
+    here.repository = copy_project(_signed, tmp_path / "another")
+    variables = {**gitlab.variables(here), **warm, **keys.variables}
+    return Release(here.repository, pipe, releasing, variables)
+
+
+@pytest.fixture
+def here(gitlab: GitLab) -> Project:
+    """The project of the release on GitLab."""
+    return gitlab.add_project("group/another")

@@ -1,4 +1,4 @@
-"""Finds Cosign, or builds it."""
+"""Finds Cosign, or builds it, and makes key pairs with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,50 @@ from filelock import FileLock
 from tests.baked import run
 from tests.conftest import need
 from tests.pipeline import component
+
+PASSWORD = "a password with 'quotes' and spaces"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A key pair that Cosign made, protected by PASSWORD."""
+
+    private: str
+    public: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a person sets for the pipeline of a protected tag."""
+        return {"COSIGN_PRIVATE_KEY": self.private, "COSIGN_PASSWORD": PASSWORD}
+
+
+def make_key_pair(cosign: Path, folder: Path) -> KeyPair:
+    """Let Cosign make a key pair."""
+    folder.mkdir()
+    run(cosign, "generate-key-pair", cwd=folder, env={**os.environ, "COSIGN_PASSWORD": PASSWORD})
+    return KeyPair(*((folder / name).read_text(encoding="utf-8") for name in ("cosign.key", "cosign.pub")))
+
+
+def make_bundle(cosign: Path, keys: KeyPair, folder: Path, *what: str | Path) -> Path:
+    """Let Cosign sign, as an attacker with a key would; return the bundle.
+
+    `what` is its command with the file, and with the options of an attestation.
+    """
+    folder.mkdir()
+    offline = [folder / "signing-config.json", folder / "trusted-root.json"]
+    run(cosign, "signing-config", "create", "--out", offline[0])
+    run(cosign, "trusted-root", "create", "--out", offline[1])
+    options = (
+        "--yes",
+        "--key",
+        "env://COSIGN_PRIVATE_KEY",
+        "--signing-config",
+        offline[0],
+        "--trusted-root",
+        offline[1],
+    )
+    run(cosign, *what, *options, "--bundle", folder / "bundle", env={**os.environ, **keys.variables})
+    return folder / "bundle"
 
 
 def pinned_version() -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pypiserver
 from pip._internal.models.index import PyPI
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
 from tests.e2e.gitlab_api import authenticate, message, respond
 
@@ -30,13 +30,14 @@ class Project:
     """A private project, the token of its running job, and the folder with all that was uploaded to it.
 
     GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
-    None turns that off. `allow_duplicates` is the setting of the generic registry.
+    None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
     """
 
     id: int
     path: str
     folder: Path
     upstream: str | None
+    repository: Path | None = None
     allow_duplicates: bool = True
     token: str = field(default_factory=lambda: f"glcbt-{secrets.token_urlsafe(20)}", repr=False)
     pypiserver: WSGIApplication = field(init=False, repr=False)
@@ -68,6 +69,7 @@ class LoggedRequest:
 
     method: str
     path: str
+    query: str
     user_agent: str
     authenticated: str = ""
     status: int | None = None
@@ -78,10 +80,15 @@ class Fault:
     """What befalls the next requests to a path."""
 
     left: int
+    method: str
     path: str
     status: int | None
     timeout: float
     cut: bool
+
+    def befalls(self, method: str, path: str) -> bool:
+        """Tell whether a request is one of those."""
+        return self.left > 0 and self.method in ("", method) and re.search(self.path, path) is not None
 
 
 class SilentHandler(WSGIRequestHandler):
@@ -94,12 +101,14 @@ class SilentHandler(WSGIRequestHandler):
 class GitLab:
     """The server, which runs within a `with` block and keeps what it is given in a folder.
 
-    `upstream` is the address of the package index that its projects forward to.
+    `upstream` is the address of the package index that its projects forward to, `root` the path under which
+    the server has GitLab: https://docs.gitlab.com/install/relative_url/
     """
 
-    def __init__(self, folder: Path, upstream: str) -> None:
+    def __init__(self, folder: Path, upstream: str, root: str = "") -> None:
         self.folder = folder
         self.upstream = upstream
+        self.root = root
         self.projects: list[Project] = []
         self._log: list[LoggedRequest] = []
         self._faults: list[Fault] = []
@@ -120,18 +129,18 @@ class GitLab:
 
     @property
     def url(self) -> str:
-        """The address of the server."""
-        return f"http://127.0.0.1:{self._server.port}"
+        """The address of GitLab."""
+        return f"http://127.0.0.1:{self._server.port}{self.root}"
 
     @property
     def api(self) -> str:
         """The address of the API."""
         return f"{self.url}/api/v4"
 
-    def add_project(self, path: str) -> Project:
+    def add_project(self, path: str, repository: Path | None = None) -> Project:
         """Make a private project; its path begins with that of its group."""
         number = len(self.projects) + 1
-        self.projects.append(Project(number, path, self.folder / str(number), self.upstream))
+        self.projects.append(Project(number, path, self.folder / str(number), self.upstream, repository))
         return self.projects[-1]
 
     def pypi(self, project: Project) -> str:
@@ -169,33 +178,49 @@ class GitLab:
             ]
 
     def fail_next(
-        self, count: int, *, path: str = "", status: int | None = None, timeout: float = 0, cut: bool = False
+        self,
+        count: int,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        timeout: float = 0,
+        cut: bool = False,
     ) -> None:
         """Make the next requests fail in whose path a regular expression is found.
 
-        With a `status` they are refused and change nothing. With a `timeout`, in seconds, or `cut` they are
-        carried out, but the answer comes so much later, or breaks off in the middle.
+        With a `status` they are refused and change nothing; 200 is a page where people sign in. With a
+        `timeout`, in seconds, or `cut` they are carried out, but the answer comes so much later, or breaks off in
+        the middle.
         """
         assert [status is not None, timeout > 0, cut].count(True) == 1, "a fault is a status, a timeout or a cut"
         with self._lock:
-            self._faults.append(Fault(count, path, status, timeout, cut))
+            self._faults.append(Fault(count, method, path, status, timeout, cut))
+
+    def heal(self) -> None:
+        """End the faults that are still to come."""
+        with self._lock:
+            self._faults.clear()
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         """Log a request and answer it, or fail as a test asked for."""
+        environ["SCRIPT_NAME"] = self.root
         request = Request(environ)
         # Still encoded: the slashes in a project's path are none of the address.
-        path = environ["RAW_URI"].partition("?")[0]
-        logged = LoggedRequest(request.method, path, request.headers.get("User-Agent", ""))
+        path, _, query = environ["RAW_URI"].removeprefix(self.root).partition("?")
+        logged = LoggedRequest(request.method, path, query, request.headers.get("User-Agent", ""))
         with self._lock:
             self._log.append(logged)
-            fault = next((fault for fault in self._faults if fault.left and re.search(fault.path, path)), None)
+            fault = next((fault for fault in self._faults if fault.befalls(request.method, path)), None)
             if fault:
                 fault.left -= 1
         # A client that is refused while it still sends would see a broken connection instead.
         request.get_data()
         caller = authenticate(request, self.projects)
         logged.authenticated = caller.means if caller.project else ""
-        if fault and fault.status:
+        if fault and fault.status == HTTPStatus.OK:
+            response = Response("<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
+        elif fault and fault.status:
             response = message(fault.status, f"{fault.status} {HTTPStatus(fault.status).phrase}")
         else:
             with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -123,7 +124,7 @@ def admit_to_api(caller: Caller, project: Project | None) -> Project:
 
 def address(request: Request, project: Project) -> str:
     """Return where a project has its PyPI registry."""
-    return f"{request.host_url}api/v4/projects/{project.id}/packages/pypi"
+    return f"{request.root_url}api/v4/projects/{project.id}/packages/pypi"
 
 
 def ask_pypiserver(request: Request, project: Project, path: str) -> Response:
@@ -246,6 +247,22 @@ def download_generic_file(_: Request, project: Project, **names: str) -> Respons
     return Response(content, headers=headers, content_type="application/octet-stream")
 
 
+def list_tags(request: Request, project: Project) -> Response:
+    """List the tags of a project whose names begin, or with `^` and `$` are, what is searched for.
+
+    https://docs.gitlab.com/api/tags/#list-all-project-repository-tags
+    """
+    pattern = re.escape(request.args.get("search", "")).replace(r"\^", "^").replace(r"\$", "$")
+    commit = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+    command = ("git", "for-each-ref", "refs/tags", f"--format=%(refname:short) {commit}")
+    listed = subprocess.run(
+        command, cwd=project.repository, stdout=subprocess.PIPE, encoding="utf-8", check=True
+    ).stdout
+    tags = dict(line.split() for line in listed.splitlines())
+    found = {name: commit for name, commit in tags.items() if re.search(pattern, name)}
+    return as_json(200, [{"name": name, "commit": {"id": commit}} for name, commit in found.items()])
+
+
 def release_file(project: Project, tag: str) -> Path:
     """Return where a project keeps the release of a tag, which may contain slashes."""
     return project.folder / "releases" / f"{quote(tag, safe='')}.json"
@@ -282,7 +299,7 @@ def create_release(request: Request, project: Project) -> Response:
         "created_at": now,
         "released_at": given.get("released_at", now),
         "assets": {"count": len(links), "links": links},
-        "_links": {"self": f"{request.host_url}{project.path}/-/releases/{quote(tag, safe='')}"},
+        "_links": {"self": f"{request.root_url}{project.path}/-/releases/{quote(tag, safe='')}"},
     }
     file.write_text(json.dumps(release), encoding="utf-8")
     return as_json(201, release)
@@ -334,6 +351,7 @@ TABLE = [
     ("GET", "/packages/pypi/files/<sha256>/<file_name>", PYPI, download_distribution),
     ("PUT", GENERIC_FILE, GENERIC, upload_generic_file),
     ("GET", GENERIC_FILE, GENERIC, download_generic_file),
+    ("GET", "/repository/tags", admit_to_api, list_tags),
     ("POST", "/releases", admit_to_api, create_release),
     ("GET", "/releases/<tag>", admit_to_api, show_release),
     ("POST", "/releases/<tag>/assets/links", admit_to_api, create_release_link),

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from tests.baked import run
-from tests.pipeline import EVENTS, as_on_gitlab, ask, command, jobs_of, with_probe
+from tests.pipeline import arguments_of, as_on_gitlab, ask, command, jobs_of, with_probe
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ class Pipeline:
         return "\n".join(line.rstrip() for line in lines)
 
 
+Pipe = Callable[..., Pipeline]
+
+
 def folder_of(job: str) -> str:
     """Return gitlab-ci-local's name of a job's folder: what is no word is in Base64."""
     return re.sub(r"[^\w-]+", lambda odd: b64encode(odd[0].encode()).decode().rstrip("="), job)
@@ -114,12 +117,14 @@ def run_pipeline(
     variables: Mapping[str, str] | None = None,
     jobs: Sequence[str] = (),
     live: bool = False,
+    again: bool = False,
 ) -> Pipeline:
     """Run a committed project's pipeline for an event; a job that fails is a result, not an error.
 
     `program` is gitlab-ci-local, `template` the clone that answers for the components, `variables` those
-    that GitLab or its users would set, `jobs` those to run with what they need, where not all. `live`
-    prints the output as it comes. Raises ValueError for a pipeline that GitLab would refuse.
+    that GitLab or its users would set, `jobs` those to run with what they need, where not all. `again` runs
+    just these, with the artifacts of an earlier run. `live` prints the output as it comes. Raises ValueError
+    for a pipeline that GitLab would refuse.
     """
     env = {**as_on_gitlab(repository, template), **executor.environment}
     # What the tests run in is none of the jobs' business.
@@ -127,26 +132,36 @@ def run_pipeline(
     env = {name: value for name, value in env.items() if not name.startswith(ours)}
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
+    told = arguments_of(event)
+    tag = next((word.removeprefix("CI_COMMIT_TAG=") for word in told if word.startswith("CI_COMMIT_TAG=")), None)
+    if tag and not again:
+        run("git", "tag", "--force", tag, cwd=repository)
     state = repository / ".gitlab-ci-local"
     pipeline = expand(program, repository, env)
     (state / "probe.yml").write_text(with_probe(pipeline), encoding="utf-8")
     probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
-    status, listed = ask(program, *probe, *EVENTS[event], cwd=repository, env=env)
+    status, listed = ask(program, *probe, *told, cwd=repository, env=env)
     if status == 0 and not jobs_of(listed):
         return Pipeline(0, {}, None, "", repository)
     # In a file: tokens do not belong in an argument list.
-    given = {"GITLAB_CI": "true", "CI_CONFIG_PATH": ".gitlab-ci.yml", **executor.variables, **(variables or {})}
+    given = {
+        "GITLAB_CI": "true",
+        "CI_CONFIG_PATH": ".gitlab-ci.yml",
+        "CI_COMMIT_TIMESTAMP": run("git", "show", "--no-patch", "--format=%cI", cwd=repository).strip(),
+        **executor.variables,
+        **(variables or {}),
+    }
     # gitlab-ci-local would take the path of a file for the file.
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
     (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
-    arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *EVENTS[event]]
+    arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *told]
     if executor.containers:
         arguments += executor.arguments
     else:
         (state / "shell.yml").write_text(without_images(pipeline), encoding="utf-8")
         arguments += ["--file", ".gitlab-ci-local/shell.yml", "--shell-isolation", *executor.arguments]
     process = subprocess.Popen(
-        command(program, *(["--needs", *jobs] if jobs else []), *arguments, also_set=given),
+        command(program, *(["--needs"] if jobs and not again else []), *jobs, *arguments, also_set=given),
         cwd=repository,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -11,8 +11,8 @@ import pytest
 
 from tests.baked import BakedProject, run
 from tests.conftest import Bake
-from tests.e2e.conftest import Pipe
 from tests.e2e.gitlab import GitLab
+from tests.e2e.runner import Pipe
 from tests.options import DEFAULTS, SWITCHES, Combination, covering_combinations, name_of
 
 # How many tests the skeleton has; pytest counts each name that is greeted.

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from tests.conftest import Bake
-from tests.e2e.conftest import Pipe
 from tests.e2e.gitlab import GitLab
 from tests.e2e.images import RELEASES, Podman, python_image, uv_image
+from tests.e2e.runner import Pipe
 
 # What a job with the image of lint finds around it.
 SURROUNDINGS = """

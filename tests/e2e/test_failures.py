@@ -11,9 +11,8 @@ import pytest
 from tests.baked import BakedProject
 from tests.conftest import Bake
 from tests.e2e.bare import version_of
-from tests.e2e.conftest import Pipe
 from tests.e2e.gitlab import GitLab, Project
-from tests.e2e.runner import Executor
+from tests.e2e.runner import Executor, Pipe
 
 
 @pytest.fixture

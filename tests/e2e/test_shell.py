@@ -6,9 +6,8 @@ from pathlib import Path
 
 from tests.conftest import Bake
 from tests.e2e.bare import USER, owned_outside, version_of
-from tests.e2e.conftest import Pipe
 from tests.e2e.gitlab import GitLab
-from tests.e2e.runner import Executor
+from tests.e2e.runner import Executor, Pipe
 
 
 def test_no_job_needs_root_or_bash_or_curl_or_anything_but_python_and_git(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.baked import run
-from tests.e2e.conftest import Pipe
+from tests.e2e.runner import Pipe
 from tests.options import DECLARED
 from tests.pipeline import as_on_gitlab, ask, load
 
