@@ -1,4 +1,4 @@
-"""A GitLab on the loopback interface for the jobs of a test: its projects, a log of requests, and faults on demand."""
+"""A GitLab on the loopback interface for the jobs of a test."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ import sys
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import pypiserver
 from pip._internal.models.index import PyPI
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from tests.e2e.gitlab_api import authenticate, message, respond
+from tests.e2e.server import Server, index_of
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass
@@ -45,14 +43,7 @@ class Project:
     def __post_init__(self) -> None:
         for registry in ("pypi", "generic", "releases"):
             (self.folder / registry).mkdir(parents=True)
-        self.pypiserver = pypiserver.app(
-            roots=[self.folder / "pypi"],
-            authenticate=[],
-            password_file=".",  # noqa: S106
-            backend_arg="simple-dir",
-            disable_fallback=True,
-            hash_algo="sha256",
-        )
+        self.pypiserver = index_of(self.folder / "pypi")
 
     @property
     def name(self) -> str:
@@ -60,45 +51,7 @@ class Project:
         return self.path.rpartition("/")[2]
 
 
-@dataclass
-class LoggedRequest:
-    """A request as it arrived; `status` is None until it is answered.
-
-    `authenticated` says how it proved to be a job: "basic", "JOB-TOKEN", or "" where it did not.
-    """
-
-    method: str
-    path: str
-    query: str
-    user_agent: str
-    authenticated: str = ""
-    status: int | None = None
-
-
-@dataclass
-class Fault:
-    """What befalls the next requests to a path."""
-
-    left: int
-    method: str
-    path: str
-    status: int | None
-    timeout: float
-    cut: bool
-
-    def befalls(self, method: str, path: str) -> bool:
-        """Tell whether a request is one of those."""
-        return self.left > 0 and self.method in ("", method) and re.search(self.path, path) is not None
-
-
-class SilentHandler(WSGIRequestHandler):
-    """Keeps requests out of the output of tests; `GitLab.requests` has them."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Print nothing."""
-
-
-class GitLab:
+class GitLab(Server):
     """The server, which runs within a `with` block and keeps what it is given in a folder.
 
     `upstream` is the address of the package index that its projects forward to, `root` the path under which
@@ -106,31 +59,15 @@ class GitLab:
     """
 
     def __init__(self, folder: Path, upstream: str, root: str = "") -> None:
+        super().__init__(root)
         self.folder = folder
         self.upstream = upstream
-        self.root = root
         self.projects: list[Project] = []
-        self._log: list[LoggedRequest] = []
-        self._faults: list[Fault] = []
-        self._lock = Lock()
-        self._stopping = Event()
-
-    def __enter__(self) -> Self:
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=SilentHandler)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     @property
     def url(self) -> str:
         """The address of GitLab."""
-        return f"http://127.0.0.1:{self._server.port}{self.root}"
+        return f"http://127.0.0.1:{self.port}{self.root}"
 
     @property
     def api(self) -> str:
@@ -168,70 +105,18 @@ class GitLab:
             "CI_JOB_TOKEN": project.token,
         }
 
-    def requests(self, path: str = "", *, method: str = "", status: int | None = None) -> list[LoggedRequest]:
-        """Return the requests so far in the order of their arrival; `path` is a regular expression to search for."""
-        with self._lock:
-            return [
-                request
-                for request in self._log
-                if re.search(path, request.path) and method in ("", request.method) and status in (None, request.status)
-            ]
-
-    def fail_next(
-        self,
-        count: int,
-        *,
-        method: str = "",
-        path: str = "",
-        status: int | None = None,
-        timeout: float = 0,
-        cut: bool = False,
-    ) -> None:
-        """Make the next requests fail in whose path a regular expression is found.
-
-        With a `status` they are refused and change nothing; 200 is a page where people sign in. With a
-        `timeout`, in seconds, or `cut` they are carried out, but the answer comes so much later, or breaks off in
-        the middle.
-        """
-        assert [status is not None, timeout > 0, cut].count(True) == 1, "a fault is a status, a timeout or a cut"
-        with self._lock:
-            self._faults.append(Fault(count, method, path, status, timeout, cut))
-
-    def heal(self) -> None:
-        """End the faults that are still to come."""
-        with self._lock:
-            self._faults.clear()
-
-    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        """Log a request and answer it, or fail as a test asked for."""
-        environ["SCRIPT_NAME"] = self.root
-        request = Request(environ)
-        # Still encoded: the slashes in a project's path are none of the address.
-        path, _, query = environ["RAW_URI"].removeprefix(self.root).partition("?")
-        logged = LoggedRequest(request.method, path, query, request.headers.get("User-Agent", ""))
-        with self._lock:
-            self._log.append(logged)
-            fault = next((fault for fault in self._faults if fault.befalls(request.method, path)), None)
-            if fault:
-                fault.left -= 1
-        # A client that is refused while it still sends would see a broken connection instead.
-        request.get_data()
+    def identify(self, request: Request) -> str:
+        """Return how a request proved to be a job."""
         caller = authenticate(request, self.projects)
-        logged.authenticated = caller.means if caller.project else ""
-        if fault and fault.status == HTTPStatus.OK:
-            response = Response("<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
-        elif fault and fault.status:
-            response = message(fault.status, f"{fault.status} {HTTPStatus(fault.status).phrase}")
-        else:
-            with self._lock:
-                response = respond(request, path, caller, self.projects)
-        if fault and fault.timeout:
-            self._stopping.wait(fault.timeout)
-        if fault and fault.cut and (whole := response.get_data()):
-            response.set_data(whole[: len(whole) // 2])
-            response.content_length = len(whole)
-        logged.status = response.status_code
-        return response(environ, start_response)
+        return caller.means if caller.project else ""
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Return the answer of the API."""
+        return respond(request, path, authenticate(request, self.projects), self.projects)
+
+    def refuse(self, status: int) -> Response:
+        """Return the answer that GitLab gives to a request that it cannot serve."""
+        return message(status, f"{status} {HTTPStatus(status).phrase}")
 
 
 def package_index() -> str:

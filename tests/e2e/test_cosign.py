@@ -16,8 +16,8 @@ from werkzeug.wrappers import Response
 from local_extensions import unroll
 from tests.baked import run
 from tests.e2e.cosign import pinned_version
-from tests.e2e.gitlab import SilentHandler
 from tests.e2e.runner import Pipe
+from tests.e2e.server import SilentHandler
 from tests.pipeline import component, load
 
 if TYPE_CHECKING:

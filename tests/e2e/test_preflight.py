@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -260,6 +261,52 @@ def test_an_unprotected_tag(check: Program) -> None:
     remedy = "Protect v* in Settings > Repository > Protected tags; delete the tag and push it again."
     assert done["tag"] == ("FAIL", "v1.0.0, not protected", remedy)
     assert done.text.endswith("1 check failed.\n")
+
+
+@pytest.mark.parametrize("tag", ["v1.0.0", "v10.20.30", "v1.0.0a1", "v1.0.0b2", "v1.0.0rc10"])
+def test_a_tag_that_is_a_version(check: Program, tag: str) -> None:
+    assert check(CI_COMMIT_TAG=tag, CI_COMMIT_REF_PROTECTED="true")["tag"] == ("ok", f"{tag}, protected", "")
+
+
+@pytest.mark.parametrize(
+    "tag", ["1.0.0", "v1", "v1.0", "v1.0.0.0", "v01.0.0", "v1.0.0-rc.1", "v1.0.0rc", "v1.0.0.dev1", "vnext", "v1.0.0\n"]
+)
+def test_a_tag_that_is_no_version(check: Program, tag: str) -> None:
+    done = check(CI_COMMIT_TAG=tag, CI_COMMIT_REF_PROTECTED="true")
+    assert done.status == 1
+    assert f"{tag}, not a version" in done.text
+    assert "-> Delete the tag and push one such as v1.2.3, or v1.2.3rc1 before it is ready." in done.text
+
+
+NEEDED = (*ASKED, "--protected-variables", "THE_KEY THE_PASSWORD")
+TAG: dict[str, Any] = {"CI_COMMIT_TAG": "v1.0.0", "CI_COMMIT_REF_PROTECTED": "true"}
+BRANCH: dict[str, Any] = {"CI_COMMIT_REF_PROTECTED": "false"}
+
+
+def test_a_release_without_its_variables(check: Program) -> None:
+    done = check(*NEEDED, **TAG)
+    remedy = "Add it, protected, in Settings > CI/CD > Variables; README.md says what belongs into it."
+    assert done["secrets"] == ("FAIL", "THE_KEY and THE_PASSWORD cannot be seen by this tag", remedy)
+    done = check(*NEEDED, **TAG, THE_KEY="x")
+    assert done["secrets"] == ("FAIL", "THE_PASSWORD cannot be seen by this tag", remedy)
+    assert done.status == 1
+    assert check(*NEEDED, **TAG, THE_KEY="x", THE_PASSWORD="y").status == 0  # noqa: S106
+
+
+def test_a_key_that_every_branch_can_see(check: Program) -> None:
+    done = check(*NEEDED, **BRANCH, THE_KEY="a secret")
+    remedy = "Protect it in Settings > CI/CD > Variables; if others may have read it, replace it."
+    assert done["secrets"] == ("FAIL", "THE_KEY can be seen by every branch", remedy)
+    assert done.status == 1
+    assert "a secret" not in done.text
+
+
+def test_a_branch_needs_no_variables(check: Program) -> None:
+    assert check(*NEEDED, **BRANCH).status == 0
+    protected = {**BRANCH, "CI_COMMIT_REF_PROTECTED": "true"}
+    assert check(*NEEDED, **protected).status == 0
+    assert check(*NEEDED, **protected, THE_KEY="x").status == 0
+    assert check(*NEEDED, **BRANCH, THE_KEY="x", CI_MERGE_REQUEST_IID="1").status == 0
 
 
 def test_the_script_is_clean(preflight: Path) -> None:
