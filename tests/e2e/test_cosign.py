@@ -4,56 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
 
 import pytest
-from werkzeug.serving import make_server
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 from local_extensions import unroll
 from tests.baked import run
 from tests.e2e.cosign import pinned_version
 from tests.e2e.runner import Pipe
-from tests.e2e.server import SilentHandler
+from tests.e2e.server import Server
 from tests.pipeline import component, load
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # Where a Debian has a Python, and no Cosign.
 PATH = {"PATH": "/usr/bin:/bin"}
+PROGRAM = b"#!/bin/sh\n"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
 
 
-class Mirror:
-    """A server that answers every request with the next of some answers, and the last again and again."""
+class Mirror(Server):
+    """A server that has something in the place of each release of Cosign."""
 
-    def __init__(self, *answers: tuple[int, bytes]) -> None:
-        self.answers = list(answers)
-        self.paths: list[str] = []
-        self.server = make_server("127.0.0.1", 0, self.answer, threaded=True, request_handler=SilentHandler)
-        self.url = f"http://127.0.0.1:{self.server.port}/releases"
+    content = PROGRAM
 
-    def answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
-        self.paths.append(environ["PATH_INFO"])
-        status, content = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return Response(content, status)(environ, start_response)
+    @property
+    def url(self) -> str:
+        """The address of the releases."""
+        return f"http://127.0.0.1:{self.port}/releases"
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Send it."""
+        return Response(self.content)
 
 
 @pytest.fixture
-def mirror(request: pytest.FixtureRequest) -> Iterator[Mirror]:
-    """A mirror of Cosign's releases with the answers that a test is parametrized with."""
-    served = Mirror(*request.param)
-    thread = Thread(target=served.server.serve_forever)
-    thread.start()
-    yield served
-    served.server.shutdown()
-    thread.join()
-    served.server.server_close()
+def mirror() -> Iterator[Mirror]:
+    """A mirror of Cosign's releases."""
+    with Mirror() as served:
+        yield served
 
 
 @pytest.fixture
@@ -94,18 +84,22 @@ def test_another_cosign_on_path_is_refused(said: str, project: Path, pipe: Pipe,
     assert done.last_line("cosign").endswith("the jobs need 3: update it, or take it from PATH.")
 
 
-@pytest.mark.parametrize("mirror", [[(503, b"later"), (200, b"#!/bin/sh\n")]], indirect=True)
-def test_the_pinned_release_is_fetched_and_a_fault_heals(mirror: Mirror, project: Path, pipe: Pipe) -> None:
-    write(project, {"cosign_releases": mirror.url}, hashlib.sha256(b"#!/bin/sh\n").hexdigest())
-    done = pipe(project, event="tag", variables=PATH)
+FAULTS = {"500": {"status": 500}, "503": {"status": 503}, "timeout": {"timeout": 30}, "cut": {"cut": True}}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_pinned_release_is_fetched_and_a_fault_heals(kind: str, mirror: Mirror, project: Path, pipe: Pipe) -> None:
+    write(project, {"cosign_releases": mirror.url}, hashlib.sha256(PROGRAM).hexdigest())
+    mirror.fail_next(1, **FAULTS[kind])  # type: ignore[arg-type]
+    done = pipe(project, event="tag", variables={**PATH, "UV_HTTP_TIMEOUT": "1"})
     assert done.results == {"cosign": "passed"}, done.output
-    assert mirror.paths == [f"/releases/{pinned_version()}/cosign-linux-{ARCHITECTURE}"] * 2
+    paths = [request.path for request in mirror.requests()]
+    assert paths == [f"/releases/{pinned_version()}/cosign-linux-{ARCHITECTURE}"] * 2
     program = done.artifact("cosign", ".cosign/cosign")
-    assert program.read_bytes() == b"#!/bin/sh\n"
+    assert program.read_bytes() == PROGRAM
     assert program.stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("mirror", [[(200, b"<html>Sign in</html>")]], indirect=True)
 def test_a_file_with_another_checksum_is_never_kept(mirror: Mirror, project: Path, pipe: Pipe) -> None:
     write(project, {"cosign_releases": mirror.url})
     done = pipe(project, event="tag", variables=PATH)
@@ -114,10 +108,10 @@ def test_a_file_with_another_checksum_is_never_kept(mirror: Mirror, project: Pat
     assert not done.report("cosign", ".cosign").exists()
 
 
-@pytest.mark.parametrize("mirror", [[(404, b"")]], indirect=True)
 def test_releases_that_do_not_answer(mirror: Mirror, project: Path, pipe: Pipe) -> None:
     write(project, {"cosign_releases": mirror.url})
+    mirror.fail_next(sys.maxsize, status=404)
     done = pipe(project, event="tag", variables=PATH)
     assert done.results == {"cosign": "failed"}
     assert done.last_line("cosign").endswith("retry the job, or set the input cosign_releases to a mirror.")
-    assert len(mirror.paths) == 3
+    assert len(mirror.requests()) == 3

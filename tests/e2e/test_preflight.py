@@ -235,13 +235,15 @@ def test_a_registry_that_is_turned_off(check: Program, gitlab: GitLab) -> None:
 
 
 def test_a_registry_that_fails(check: Program, gitlab: GitLab) -> None:
-    gitlab.fail_next(1, path="/packages$", status=502)
+    gitlab.fail_next(3, path="/packages$", status=502)
     assert check()["registry"][:2] == ("FAIL", "fails (502)")
 
 
-def test_a_registry_whose_answer_breaks_off(check: Program, gitlab: GitLab) -> None:
-    gitlab.fail_next(1, path="/packages$", cut=True)
-    assert check()["registry"][0] == "FAIL"
+@pytest.mark.parametrize("fault", [{"status": 503}, {"cut": True}], ids=["503", "cut"])
+def test_a_fault_of_the_registry_heals(check: Program, gitlab: GitLab, fault: dict[str, Any]) -> None:
+    gitlab.fail_next(1, path="/packages$", **fault)
+    assert check()["registry"][0] == "ok"
+    assert len(gitlab.requests()) == 2
 
 
 def test_a_gitlab_that_cannot_be_reached(check: Program) -> None:
