@@ -1,9 +1,10 @@
-"""Finds Cosign, or builds it, and makes key pairs with it."""
+"""Finds Cosign, or builds it, makes key pairs with it, and stands for where its releases are."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,12 +12,33 @@ from pathlib import Path
 
 import yaml
 from filelock import FileLock
+from werkzeug.wrappers import Request, Response
 
 from tests.baked import run
 from tests.conftest import need
+from tests.e2e.server import Server
 from tests.pipeline import component
 
+# As the releases of Cosign name that of this machine.
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
 PASSWORD = "a password with 'quotes' and spaces"  # noqa: S105
+
+
+class Mirror(Server):
+    """A server that has something in the place of each release of Cosign."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = content
+
+    @property
+    def url(self) -> str:
+        """The address of the releases."""
+        return f"http://127.0.0.1:{self.port}/releases"
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Send it."""
+        return Response(self.content)
 
 
 @dataclass(frozen=True)

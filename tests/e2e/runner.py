@@ -137,12 +137,13 @@ def run_pipeline(
     if tag and not again:
         run("git", "tag", "--force", tag, cwd=repository)
     state = repository / ".gitlab-ci-local"
-    pipeline = expand(program, repository, env)
-    (state / "probe.yml").write_text(with_probe(pipeline), encoding="utf-8")
-    probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
-    status, listed = ask(program, *probe, *told, cwd=repository, env=env)
-    if status == 0 and not jobs_of(listed):
-        return Pipeline(0, {}, None, "", repository)
+    expanded = state / ("pipeline.yml" if executor.containers else "shell.yml")
+    if not again or expanded.stat().st_mtime < (repository / ".gitlab-ci.yml").stat().st_mtime:
+        pipeline = expand(program, repository, env)
+        if not starts(program, pipeline, told, repository, env):
+            return Pipeline(0, {}, None, "", repository)
+        text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
+        expanded.write_text(text, encoding="utf-8")
     # In a file: tokens do not belong in an argument list.
     given = {
         "GITLAB_CI": "true",
@@ -155,11 +156,9 @@ def run_pipeline(
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
     (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
     arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *told]
-    if executor.containers:
-        arguments += executor.arguments
-    else:
-        (state / "shell.yml").write_text(without_images(pipeline), encoding="utf-8")
-        arguments += ["--file", ".gitlab-ci-local/shell.yml", "--shell-isolation", *executor.arguments]
+    arguments += ["--file", str(expanded.relative_to(repository)), *executor.arguments]
+    if not executor.containers:
+        arguments.append("--shell-isolation")
     process = subprocess.Popen(
         command(program, *(["--needs"] if jobs and not again else []), *jobs, *arguments, also_set=given),
         cwd=repository,
@@ -188,17 +187,24 @@ def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any
     return pipeline
 
 
-def without_images(pipeline: dict[str, Any]) -> str:
+def starts(program: str, pipeline: dict[str, Any], told: Sequence[str], repository: Path, env: dict[str, str]) -> bool:
+    """Tell whether the rules of an expanded pipeline start it for what gitlab-ci-local is told of the event."""
+    (repository / ".gitlab-ci-local" / "probe.yml").write_text(with_probe(pipeline), encoding="utf-8")
+    probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
+    status, listed = ask(program, *probe, *told, cwd=repository, env=env)
+    return status != 0 or bool(jobs_of(listed))
+
+
+def without_images(pipeline: dict[str, Any]) -> dict[str, Any]:
     """Return an expanded pipeline without images.
 
     A runner with the shell executor ignores the image; gitlab-ci-local would run in a shell, but with
     the project's path in a container.
     """
-    jobs = {
+    return {
         name: {key: value for key, value in job.items() if key != "image"} if isinstance(job, dict) else job
         for name, job in pipeline.items()
     }
-    return yaml.safe_dump(jobs, sort_keys=False, allow_unicode=True)
 
 
 def read(output: str) -> tuple[dict[str, Job], str | None]:

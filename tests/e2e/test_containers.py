@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import Bake
+from tests.e2e.cosign import ARCHITECTURE, KeyPair, Mirror
 from tests.e2e.gitlab import GitLab
 from tests.e2e.images import RELEASES, Podman, python_image, uv_image
+from tests.e2e.releases import make_project
 from tests.e2e.runner import Pipe
 
 # What a job with the image of lint finds around it.
@@ -59,3 +64,29 @@ def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -
     podman.remove_containers()
     assert done.results == {"test: [3.13]": "failed"}
     assert done.last_line("test: [3.13]").startswith("Choose an image or a runner that has Python 3.13")
+
+
+def test_a_release_passes_in_containers_without_tools(
+    pipe: Pipe, podman: Podman, gitlab: GitLab, cosign: Path, keys: KeyPair, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "another", "3.11", keys.public)
+    pipeline = project / ".gitlab-ci.yml"
+    text = pipeline.read_text(encoding="utf-8").replace(
+        "inputs: {", f"inputs: {{python_container_image: {python_image('3.11')}, "
+    )
+    program = cosign.read_bytes()
+    with Mirror(program) as mirror:
+        pinned = {
+            f"COSIGN_SHA256_{ARCHITECTURE.upper()}": hashlib.sha256(program).hexdigest(),
+            "COSIGN_RELEASES": mirror.url,
+        }
+        own = {"cosign": {"image": python_image("3.11"), "variables": pinned}, "sign": {"image": python_image("3.11")}}
+        pipeline.write_text(text + yaml.safe_dump(own), encoding="utf-8")
+        here = gitlab.add_project("group/another", project)
+        variables = {**gitlab.variables(here), **keys.variables}
+        done = pipe(project, event="tag", executor=podman.executor, variables=variables)
+    podman.remove_containers()
+    jobs = ["build", "cosign", "sign", "verify", "publish-signatures", "publish-gitlab", "verify-published", "release"]
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")
+    assert "another 1.0.0" in done.log("verify-published")

@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from werkzeug.wrappers import Request, Response
 
 from local_extensions import unroll
 from tests.baked import run
-from tests.e2e.cosign import pinned_version
+from tests.e2e.cosign import ARCHITECTURE, Mirror, pinned_version
 from tests.e2e.runner import Pipe
-from tests.e2e.server import Server
 from tests.pipeline import component, load
 
 # Where a Debian has a Python, and no Cosign.
 PATH = {"PATH": "/usr/bin:/bin"}
 PROGRAM = b"#!/bin/sh\n"
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
-
-
-class Mirror(Server):
-    """A server that has something in the place of each release of Cosign."""
-
-    content = PROGRAM
-
-    @property
-    def url(self) -> str:
-        """The address of the releases."""
-        return f"http://127.0.0.1:{self.port}/releases"
-
-    def respond(self, request: Request, path: str) -> Response:
-        """Send it."""
-        return Response(self.content)
 
 
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
     """A mirror of Cosign's releases."""
-    with Mirror() as served:
+    with Mirror(PROGRAM) as served:
         yield served
 
 
