@@ -171,6 +171,8 @@ def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander:
     signing, publish = project.options["signing"], project.options["publish"]
     if event == "tag" and signing != "none":
         expected |= {"cosign", "sign", "verify"}
+    if event == "tag" and signing == "keyless":
+        expected |= {"preflight-keyless"}
     if event == "tag" and publish != "none":
         expected |= {f"publish-{publish}", "release"}
     if event == "tag" and "none" not in (signing, publish):
