@@ -18,6 +18,7 @@ from tests.e2e.gitlab import GitLab, Project, package_index
 from tests.e2e.images import Podman, prepare_podman
 from tests.e2e.releases import Release, copy_project, make_project
 from tests.e2e.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
+from tests.e2e.sigstore import Sigstore, find_sigstore
 from tests.options import DECLARED
 
 
@@ -171,3 +172,20 @@ def release(
 def here(gitlab: GitLab) -> Project:
     """The project of the release on GitLab."""
     return gitlab.add_project("group/another")
+
+
+@pytest.fixture(scope="session")
+def sigstore_services(
+    request: pytest.FixtureRequest, cosign: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sigstore]:
+    """A private Sigstore that knows the GitLab of every test."""
+    binaries = find_sigstore(request.config.cache.mkdir("sigstore"), cosign)
+    with Sigstore(tmp_path_factory.mktemp("sigstore"), binaries, "http://127.0.0.1:*") as running:
+        yield running
+
+
+@pytest.fixture
+def sigstore(sigstore_services: Sigstore) -> Iterator[Sigstore]:
+    """It without faults."""
+    yield sigstore_services
+    sigstore_services.heal()

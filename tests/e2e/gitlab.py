@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pip._internal.models.index import PyPI
 from werkzeug.wrappers import Request, Response
 
 from tests.e2e.gitlab_api import authenticate, message, respond
+from tests.e2e.id_tokens import Issuer
 from tests.e2e.server import Server, index_of
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ class GitLab(Server):
             "CI_SERVER_PROTOCOL": server.scheme,
             "CI_SERVER_HOST": str(server.hostname),
             "CI_SERVER_PORT": str(server.port),
-            "CI_SERVER_FQDN": server.netloc,
+            # With a path that GitLab has: `build_server_fqdn` in its config/settings.rb.
+            "CI_SERVER_FQDN": f"{server.netloc}{server.path}",
             "CI_API_V4_URL": self.api,
             "CI_PROJECT_ID": str(project.id),
             "CI_PROJECT_PATH": project.path,
@@ -110,9 +113,14 @@ class GitLab(Server):
         caller = authenticate(request, self.projects)
         return caller.means if caller.project else ""
 
+    @cached_property
+    def issuer(self) -> Issuer:
+        """What gives jobs their identity tokens."""
+        return Issuer(self.url)
+
     def respond(self, request: Request, path: str) -> Response:
-        """Return the answer of the API."""
-        return respond(request, path, authenticate(request, self.projects), self.projects)
+        """Return the answer of the issuer or of the API."""
+        return self.issuer.respond(path) or respond(request, path, authenticate(request, self.projects), self.projects)
 
     def refuse(self, status: int) -> Response:
         """Return the answer that GitLab gives to a request that it cannot serve."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import requests
 
 from tests.baked import BakedProject, run
 from tests.conftest import Bake, need
+from tests.documents import SIGNING, block
 from tests.e2e.cosign import PASSWORD, KeyPair
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.runner import Executor, Pipe, Pipeline
-from tests.options import ROOT
 
 FILES = ["my_service-1.0.0-py3-none-any.whl", "my_service-1.0.0.tar.gz"]
 BUNDLES = [f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".provenance", ".sbom")]
@@ -116,16 +115,6 @@ def test_no_secret_is_anywhere(released: Released, keys: KeyPair) -> None:
     assert state / "artifacts" / "sign" / "signatures" / "SHA256SUMS.sigstore.json" in files
     leaked = [path for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)]
     assert leaked == []
-
-
-def block(document: str, before: str) -> str:
-    """Return the shell commands of the first code block after a text."""
-    found = re.search(rf"{re.escape(before)}.*?^```sh\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
-    assert found, before
-    return found[1]
-
-
-SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

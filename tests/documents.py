@@ -1,0 +1,16 @@
+"""The documents of the template, and the commands in them."""
+
+from __future__ import annotations
+
+import re
+
+from tests.options import ROOT
+
+SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
+
+
+def block(document: str, before: str) -> str:
+    """Return the shell commands of the first code block after a text."""
+    found = re.search(rf"{re.escape(before)}.*?^```sh\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    assert found, before
+    return found[1]
