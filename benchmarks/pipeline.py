@@ -97,13 +97,14 @@ def link_programs(folder: Path, found: dict[str, Path]) -> None:
     (folder / "python3").symlink_to(f"python{next(iter(found))}")
 
 
-def bake(folder: Path, pythons: list[str]) -> Path:
+def bake(folder: Path, pythons: list[str], **options: str) -> Path:
     """Bake the project that all pipelines run in."""
     settings = {"cookiecutters_dir": f"{folder}/clones", "replay_dir": f"{folder}/replay"}
     answers = {"default_context": {"_python_versions": pythons}}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings | answers), encoding="utf-8")
     env = {**os.environ, "COOKIECUTTER_CONFIG": f"{folder}/config.yaml", "TMPDIR": str(folder)}
-    command = (sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", folder / "baked", ROOT)
+    chosen = [f"{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", f"--output-dir={folder}/baked", str(ROOT), *chosen]
     subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     (project,) = (folder / "baked").iterdir()
     (project / "tests" / "conftest.py").write_text(CONFTEST, encoding="utf-8")

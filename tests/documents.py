@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import dedent
 
 from tests.options import ROOT
 
@@ -11,6 +12,6 @@ SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
 
 def block(document: str, before: str) -> str:
     """Return the shell commands of the first code block after a text."""
-    found = re.search(rf"{re.escape(before)}.*?^```sh\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"{re.escape(before)}.*?^( *)```sh\n(.*?)^\1```$", document, re.MULTILINE | re.DOTALL)
     assert found, before
-    return found[1]
+    return dedent(found[2])

@@ -180,7 +180,8 @@ def sigstore_services(
 ) -> Iterator[Sigstore]:
     """A private Sigstore that knows the GitLab of every test."""
     binaries = find_sigstore(request.config.cache.mkdir("sigstore"), cosign)
-    with Sigstore(tmp_path_factory.mktemp("sigstore"), binaries, "http://127.0.0.1:*") as running:
+    gitlabs = ("http://127.0.0.1:*", "http://127.0.0.1:*/gitlab")
+    with Sigstore(tmp_path_factory.mktemp("sigstore"), binaries, *gitlabs) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -34,8 +35,10 @@ from werkzeug.wrappers import Request, Response
 
 from tests.baked import run
 from tests.conftest import need
+from tests.documents import SIGNING, block
 from tests.e2e.server import Server
 
+SIGSTORE_PYTHON = "4.5.1"
 START = "start-time=2020-01-01T00:00:00Z"
 PASSWORD = "sigstore"  # noqa: S105
 # What the log signs its checkpoints as; Cosign expects the host of its address, without the port.
@@ -225,17 +228,20 @@ class CTLog(Server):
 class Sigstore:
     """The services, which run within a `with` block, and the files with which Cosign finds and trusts them.
 
-    `issuer` is the address of the GitLab whose jobs get certificates; `*` in it stands for any name or port. A
-    second Sigstore waits for the first to end, as the timestamp authority has a fixed port for its metrics, 2112:
-    tests of it are an `xdist_group`.
+    `issuers` are the addresses of the GitLabs whose jobs get certificates; `*` in them stands for any name or
+    port. One runs at a time, as the timestamp authority has a fixed port, 2112, for its metrics: tests of it share
+    an `xdist_group`, and another one in the same process would wait for ever.
     """
 
-    def __init__(self, folder: Path, binaries: Binaries, issuer: str) -> None:
+    def __init__(self, folder: Path, binaries: Binaries, *issuers: str) -> None:
         self.folder = folder
         self.binaries = binaries
-        self.issuer = issuer
+        self.issuers = issuers
         self.signing_config = folder / "signing-config.json"
         self.trusted_root = folder / "trusted-root.json"
+        # Both in one, as Sigstore for Python wants them:
+        # https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_trustroot.proto
+        self.trust_config = folder / "trust-config.json"
         self.fulcio = Service(folder, "fulcio", binaries.folder / "fulcio", "/healthz")
         self.tsa = Service(folder, "tsa", binaries.folder / "tsa", "/ping")
         self.rekor = Service(folder, "rekor", binaries.folder / "rekor", "/healthz")
@@ -325,7 +331,7 @@ class Sigstore:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        (self.folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+        (self.folder / "fulcio.pem").write_bytes(root.public_bytes(Encoding.PEM))
         (self.folder / "root.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protected))
         checkpoint_key = ed25519.Ed25519PrivateKey.generate()
         private = checkpoint_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -341,9 +347,8 @@ class Sigstore:
         """
         metadata = json.loads(json.dumps(self.binaries.identities).replace("{{ .url }}", "{{ .iss }}"))
         trusted = {"client-id": "sigstore", "type": "ci-provider", "ci-provider": "gitlab-pipeline"}
-        kind = "meta-issuers" if "*" in self.issuer else "oidc-issuers"
         known = {
-            kind: {self.issuer: {"issuer-url": self.issuer, **trusted}},
+            "meta-issuers": {issuer: {"issuer-url": issuer, **trusted} for issuer in self.issuers},
             "ci-issuer-metadata": {"gitlab-pipeline": metadata},
         }
         path = self.folder / "identities.yaml"
@@ -361,7 +366,7 @@ class Sigstore:
             f"--metrics-port={free_port()}",
             "--legacy-unix-domain-socket=socket",
             "--ca=fileca",
-            f"--fileca-cert={self.folder}/root.pem",
+            f"--fileca-cert={self.folder}/fulcio.pem",
             f"--fileca-key={self.folder}/root.key",
             f"--fileca-key-passwd={PASSWORD}",
             f"--ct-log-url={self.ctlog.url}",
@@ -403,17 +408,19 @@ class Sigstore:
         assert answer.status_code == HTTPStatus.CREATED, answer.get_data()
 
     def _write_trust(self) -> None:
-        """Write where Cosign signs, and what it trusts."""
-        self.signing_config_with(self.signing_config)
+        """Write where Cosign signs, and what it trusts, by the recipe in the documents."""
         chain = self.tsa.ask("GET", "/api/v1/timestamp/certchain", {}, b"")
         (self.folder / "tsa.pem").write_bytes(chain.get_data())
-        specs = (
-            f"--fulcio=url={self.fulcio.url},certificate-chain={self.folder}/root.pem,{START}",
-            f"--tsa=url={self.tsa.url}/api/v1/timestamp,certificate-chain={self.folder}/tsa.pem,{START}",
-            f"--rekor=url={self.rekor.url},public-key={self.folder}/rekor.pub,{START},origin={ORIGIN}",
-            f"--ctfe=url={self.ctlog.url},public-key={self.folder}/ctlog.pub,{START}",
-        )
-        run(self.binaries.cosign, "trusted-root", "create", *specs, "--out", self.trusted_root)
+        env = {**os.environ, "PATH": f"{self.binaries.cosign.parent}:{os.environ['PATH']}"}
+        for variable in ("SIGSTORE_SIGNING_CONFIG", "SIGSTORE_TRUSTED_ROOT"):
+            commands = block(SIGNING, f"`{variable}` says").replace("origin=rekor.example.com", f"origin={ORIGIN}")
+            for name in ("fulcio", "tsa", "rekor", "ctlog"):
+                commands = commands.replace(f"https://{name}.example.com", getattr(self, name).url)
+            run("sh", "-e", "-c", commands, cwd=self.folder, env=env)
+        known: dict[str, Any] = {"mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"}
+        known["trustedRoot"] = json.loads(self.trusted_root.read_text(encoding="utf-8"))
+        known["signingConfig"] = json.loads(self.signing_config.read_text(encoding="utf-8"))
+        self.trust_config.write_text(json.dumps(known), encoding="utf-8")
 
 
 def public(key: CertificatePublicKeyTypes, encoding: Encoding) -> bytes:

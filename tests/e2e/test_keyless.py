@@ -21,7 +21,7 @@ from tests.documents import SIGNING, block
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.releases import IDENTITY, Release, copy_project, files_of
 from tests.e2e.runner import Executor, Pipe, Pipeline
-from tests.e2e.sigstore import Sigstore
+from tests.e2e.sigstore import SIGSTORE_PYTHON, Sigstore
 from tests.pipeline import component
 
 pytestmark = pytest.mark.xdist_group("sigstore")
@@ -269,10 +269,7 @@ def test_a_consumer_verifies_as_the_readme_says(
     (home / ".netrc").write_text(f"machine 127.0.0.1 login gitlab-ci-token password {here.token}\n", "utf-8")
     run(pythons[python] / f"python{python}", "-m", "venv", home / "venv")
     commands = block(project.read("README.md"), "## Verify")
-    # That of the test talks no TLS, and has a Sigstore of its own.
-    host = server.url.removeprefix("http://")
-    commands = commands.replace("https://gitlab.com/your-group", f"https://{host}/your-group")
-    commands = commands.replace("https://gitlab.com", server.url)
+    commands = here_for(commands, server)
     commands = commands.replace("verify-blob", f"verify-blob --trusted-root {sigstore_services.trusted_root}")
     foreign = ("CI_", "PIP_INDEX", "VIRTUAL_ENV")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -281,6 +278,18 @@ def test_a_consumer_verifies_as_the_readme_says(
     printed = run("sh", "-e", "-c", commands, cwd=tmp_path, env=env)
     assert "Verified OK" in printed
     assert run("my-service", "--version", env=env) == "my-service 1.0.0\n"
+    commands = here_for(block(project.read("README.md"), "`pip install sigstore`"), server)
+    options = f"--trust-config {sigstore_services.trust_config} verify identity --offline"
+    python_sigstore = f"uv run --isolated --no-project --python {python} --with sigstore=={SIGSTORE_PYTHON} sigstore"
+    commands = commands.replace("sigstore verify identity", f"{python_sigstore} {options}")
+    assert "OK: SHA256SUMS" in run("sh", "-e", "-c", commands, cwd=tmp_path, env=env)
+
+
+def here_for(commands: str, server: GitLab) -> str:
+    """Return commands of a document for the GitLab of the test, which talks no TLS."""
+    host = server.url.removeprefix("http://")
+    commands = commands.replace("https://gitlab.com/your-group", f"https://{host}/your-group")
+    return commands.replace("https://gitlab.com", server.url)
 
 
 def test_a_self_managed_gitlab_without_a_sigstore_is_told_of_two_ways_out(signed: Signed, tmp_path: Path) -> None:

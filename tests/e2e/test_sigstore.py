@@ -18,15 +18,13 @@ from cryptography.hazmat import asn1
 from werkzeug.wrappers import Request, Response
 
 from tests.baked import run
-from tests.e2e.cosign import find_cosign
 from tests.e2e.id_tokens import Issuer
 from tests.e2e.server import Server
-from tests.e2e.sigstore import Sigstore, find_sigstore, free_port
+from tests.e2e.sigstore import SIGSTORE_PYTHON, Sigstore, free_port
 
 # The timestamp authority has a fixed port.
 pytestmark = pytest.mark.xdist_group("sigstore")
 
-SIGSTORE_PYTHON = "4.5.1"
 # The last that reads attestations from the log as Cosign 3.0 writes them; its command line wants newer ones too.
 OLD_SIGSTORE_PYTHON = "4.2.0"
 ATTESTATION = """
@@ -35,7 +33,7 @@ from pathlib import Path
 from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
 
-trusted = ClientTrustConfig.from_json(Path("trust").read_text()).trusted_root
+trusted = ClientTrustConfig.from_json(Path(sys.argv[3]).read_text()).trusted_root
 signer = policy.Identity(identity=sys.argv[1], issuer=sys.argv[2])
 _, payload = Verifier(trusted_root=trusted).verify_dsse(Bundle.from_json(Path("bundle").read_text()), signer)
 print(payload.decode())
@@ -77,26 +75,6 @@ def outside() -> Iterator[Outside]:
     """The proxy on the way to the internet, which Go's programs and Python's do not ask for what is on loopback."""
     with Outside() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def _running(
-    request: pytest.FixtureRequest, gitlab: GitLab, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sigstore]:
-    cosign = find_cosign(request.config.cache.mkdir("cosign"))
-    binaries = find_sigstore(request.config.cache.mkdir("sigstore"), cosign)
-    # A test may have a GitLab of its own.
-    issuer = gitlab.issuer.url.replace(str(gitlab.port), "*")
-    with Sigstore(tmp_path_factory.mktemp("sigstore"), binaries, issuer) as running:
-        yield running
-
-
-@pytest.fixture
-def sigstore(_running: Sigstore) -> Iterator[Sigstore]:
-    """The services without faults."""
-    yield _running
-    for service in (_running.fulcio, _running.tsa, _running.rekor, _running.ctlog):
-        service.heal()
 
 
 @pytest.fixture
@@ -163,15 +141,7 @@ def certificate(bundle: Path) -> x509.Certificate:
 
 
 def python(version: str, sigstore: Sigstore, environment: dict[str, str], folder: Path, *what: str | Path) -> str:
-    """Run a program with a version of Sigstore for Python, another implementation; return its output.
-
-    It takes a trusted root in a file with a signing config only, which is `trust` in the folder here.
-    https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_trustroot.proto
-    """
-    known: dict[str, Any] = {"mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"}
-    known["trustedRoot"] = json.loads(sigstore.trusted_root.read_text(encoding="utf-8"))
-    known["signingConfig"] = json.loads(sigstore.signing_config.read_text(encoding="utf-8"))
-    (folder / "trust").write_text(json.dumps(known), encoding="utf-8")
+    """Run a program with a version of Sigstore for Python, another implementation; return its output."""
     uv = (sys.executable, "-m", "uv", "run", "--quiet", "--isolated", "--no-project", "--python", sys.executable)
     proxy = ("env", f"HTTPS_PROXY={environment['HTTPS_PROXY']}", f"HOME={environment['HOME']}")
     return run(*uv, "--with", f"sigstore=={version}", *proxy, *what, cwd=folder)
@@ -186,7 +156,16 @@ def test_a_signed_file_is_verified_without_the_internet(
     verified = cosign(sigstore, environment, "verify-blob", *trust, *identity(gitlab), file)
     assert (verified.returncode, verified.stdout.strip()) == (0, "Verified OK")
     names = [option.replace("--certificate", "--cert") for option in identity(gitlab)]
-    tool = ("sigstore", "--trust-config", "trust", "verify", "identity", "--offline", "--bundle", "bundle")
+    tool = (
+        "sigstore",
+        "--trust-config",
+        sigstore.trust_config,
+        "verify",
+        "identity",
+        "--offline",
+        "--bundle",
+        "bundle",
+    )
     python(SIGSTORE_PYTHON, sigstore, environment, file.parent, *tool, *names, file)
     assert outside.requests() == []
 
@@ -203,7 +182,16 @@ def test_an_attested_file_is_verified_without_the_internet(
     assert (verified.returncode, verified.stdout.strip()) == (0, "Verified OK")
     signer = identity(gitlab)
     said = python(
-        OLD_SIGSTORE_PYTHON, sigstore, environment, file.parent, "python", "-c", ATTESTATION, signer[1], signer[3]
+        OLD_SIGSTORE_PYTHON,
+        sigstore,
+        environment,
+        file.parent,
+        "python",
+        "-c",
+        ATTESTATION,
+        signer[1],
+        signer[3],
+        sigstore.trust_config,
     )
     statement = json.loads(said)
     assert statement["subject"] == [{"name": file.name, "digest": {"sha256": sha256(file.read_bytes()).hexdigest()}}]
