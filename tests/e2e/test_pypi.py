@@ -10,7 +10,7 @@ import pytest
 
 from tests.baked import commit_all, run
 from tests.e2e.pypi import PyPI, id_token
-from tests.e2e.releases import COMPONENTS, IDENTITY, VERSION, Release, files_of
+from tests.e2e.releases import PIPELINE, Release, files_of
 from tests.e2e.runner import Pipeline
 
 JOBS = ["publish-signatures", "publish-pypi", "verify-published"]
@@ -19,31 +19,15 @@ FILES = files_of("1.0.0")
 ID_TOKENS = ["PYPI_ID_TOKEN", "PYPI_ID_TOKEN_2", "PYPI_ID_TOKEN_3"]
 REMEDY = "If PyPI did not answer, retry the job. If it refused the token, add this project as a trusted publisher there"
 
-PIPELINE = f"""
-stages: [build, sign, verify, publish-signatures, publish, verify-published]
-
-include:
-  - component: {COMPONENTS}/build@{VERSION}
-    inputs: {{python_version: "PYTHON"}}
-  - component: {COMPONENTS}/cosign@{VERSION}
-  - component: {COMPONENTS}/sign-key@{VERSION}
-  - component: {COMPONENTS}/verify@{VERSION}
-    inputs: {{identity: {IDENTITY}}}
-  - component: {COMPONENTS}/publish-signatures@{VERSION}
-    inputs: {{python_version: "PYTHON"}}
-  - component: {COMPONENTS}/publish-pypi@{VERSION}
-    inputs: {{python_version: "PYTHON"}}
-  - component: {COMPONENTS}/verify-published@{VERSION}
-    inputs: {{python_version: "PYTHON", identity: {IDENTITY}, index_url: "INDEX", program: another}}
-"""
-
 
 @pytest.fixture
 def pypi(release: Release, python: str, tmp_path: Path) -> Iterator[PyPI]:
     """A PyPI that trusts the protected tags of the release's project, whose pipeline publishes there."""
     with PyPI(tmp_path / "pypi") as server:
         server.trust("another", project_path="group/another", ref_type="tag", ref_protected="true")
-        pipeline = PIPELINE.replace("PYTHON", python).replace("INDEX", server.simple)
+        pipeline = PIPELINE.replace("PYTHON", python).replace("publish-gitlab@", "publish-pypi@")
+        pipeline = pipeline.replace("program: another", f'program: another, index_url: "{server.simple}"')
+        pipeline = pipeline.replace("dependencies: [publish-signatures, publish-gitlab]", "dependencies: []")
         (release.path / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
         commit_all(release.path)
         # Else the jobs run again would not be those of the tag.
