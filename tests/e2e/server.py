@@ -67,6 +67,13 @@ class SilentHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Print nothing."""
 
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Print nothing: a client that may do without TLS tries it first."""
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        """Close a connection on which no answer came; werkzeug would wait for the next request."""
+        self.close_connection = True
+
 
 class Server:
     """The server, which runs within a `with` block; what it answers is up to its kind.
@@ -144,7 +151,7 @@ class Server:
 
         With a `status` they are refused and change nothing; 200 is a page where people sign in. With a
         `timeout`, in seconds, or `cut` they are carried out, but the answer comes so much later, or breaks off in
-        the middle.
+        the middle; one without a body does not come at all, but that to a HEAD, which never has one, is left whole.
         """
         assert [status is not None, timeout > 0, cut].count(True) == 1, "a fault is a status, a timeout or a cut"
         with self._lock:
@@ -179,7 +186,10 @@ class Server:
                 response = self.respond(request, path)
         if fault and fault.timeout:
             self._stopping.wait(fault.timeout)
-        if fault and fault.cut and (whole := response.get_data()):
+        if fault and fault.cut and request.method != "HEAD":
+            whole = response.get_data()
+            if not whole:
+                raise ConnectionAbortedError
             response.set_data(whole[: len(whole) // 2])
             response.content_length = len(whole)
         logged.status = response.status_code

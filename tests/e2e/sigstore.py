@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import struct
-import subprocess
 import time
 from base64 import b64decode, b64encode
 from contextlib import ExitStack
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,13 +34,13 @@ from tests.baked import run
 from tests.conftest import need
 from tests.documents import SIGNING, block
 from tests.e2e.server import Server
+from tests.e2e.service import Service, free_port
 
 SIGSTORE_PYTHON = "4.5.1"
 START = "start-time=2020-01-01T00:00:00Z"
 PASSWORD = "sigstore"  # noqa: S105
 # What the log signs its checkpoints as; Cosign expects the host of its address, without the port.
 ORIGIN = "127.0.0.1"
-PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -94,77 +91,6 @@ def find_sigstore(cache: Path, cosign: Path) -> Binaries:
                     (folder / "identities.yaml").write_bytes(public)
                 (folder / f"{name}.new").rename(folder / name)
     return Binaries(cosign, folder)
-
-
-class Service(Server):
-    """A service behind a server that passes requests on, and so can fail as `fail_next` says."""
-
-    def __init__(self, folder: Path, name: str, program: Path, ready: str) -> None:
-        super().__init__()
-        self.folder = folder / name
-        self.folder.mkdir(parents=True)
-        self.log = self.folder / "log"
-        self._behind = free_port()
-        self._program = program
-        self._ready = ready
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """The address of the service."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self, *options: str) -> None:
-        """Start the service; PORT among the options is where it listens."""
-        command = [str(self._program), *(option.replace("PORT", str(self._behind)) for option in options)]
-        with self.log.open("wb") as log:
-            # A folder of its own, as the address of a socket must be short.
-            self._process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def wait(self) -> None:
-        """Wait until the service answers, or fail with its log."""
-        assert self._process
-        problem: object = None
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self._process.poll() is None:
-            try:
-                answer = self.ask("GET", self._ready, {}, b"")
-            except (OSError, HTTPException) as error:
-                problem = error
-            else:
-                if answer.status_code < 400:
-                    return
-                problem = answer.status_code
-            time.sleep(0.05)
-        state = self._process.poll()
-        log = self.log.read_text(encoding="utf-8", errors="replace")
-        raise AssertionError(f"{self._program.name} does not answer ({problem}, exit code {state}):\n{log}")
-
-    def __exit__(self, *arguments: object) -> None:
-        super().__exit__(*arguments)
-        if self._process:
-            # It would wait for connections that idle.
-            self._process.kill()
-            self._process.wait()
-
-    def respond(self, request: Request, path: str) -> Response:
-        """Return what the service answers."""
-        kept = ("Accept", "Authorization", "Content-Type", "Host", "User-Agent")
-        headers = {name: request.headers[name] for name in kept if name in request.headers}
-        return self.ask(request.method, path, headers, request.get_data())
-
-    def ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
-        """Return what the service answers, past all faults."""
-        connection = HTTPConnection("127.0.0.1", self._behind, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            kind = answer.getheader("Content-Type", "application/octet-stream")
-            return Response(answer.read(), answer.status, content_type=kind)
-        finally:
-            connection.close()
 
 
 class CTLog(Server):
@@ -426,11 +352,3 @@ class Sigstore:
 def public(key: CertificatePublicKeyTypes, encoding: Encoding) -> bytes:
     """Return a public key as bytes."""
     return key.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens to now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port

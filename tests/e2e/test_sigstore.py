@@ -20,7 +20,8 @@ from werkzeug.wrappers import Request, Response
 from tests.baked import run
 from tests.e2e.id_tokens import Issuer
 from tests.e2e.server import Server
-from tests.e2e.sigstore import SIGSTORE_PYTHON, Sigstore, free_port
+from tests.e2e.service import free_port
+from tests.e2e.sigstore import SIGSTORE_PYTHON, Sigstore
 
 # The timestamp authority has a fixed port.
 pytestmark = pytest.mark.xdist_group("sigstore")
