@@ -16,6 +16,7 @@ from tests.e2e.bare import bare_executor, let_through
 from tests.e2e.cosign import KeyPair, find_cosign, make_key_pair
 from tests.e2e.gitlab import GitLab, Project, package_index
 from tests.e2e.images import Podman, prepare_podman
+from tests.e2e.registry import Registry
 from tests.e2e.releases import Release, copy_project, make_project
 from tests.e2e.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
 from tests.e2e.sigstore import Sigstore, find_sigstore
@@ -33,6 +34,13 @@ def gitlab(tmp_path: Path, upstream: str) -> Iterator[GitLab]:
     """A GitLab without projects; it forwards to the package index of this machine."""
     with GitLab(tmp_path / "gitlab", upstream) as server:
         yield server
+
+
+@pytest.fixture
+def registry(tmp_path: Path, gitlab: GitLab) -> Iterator[Registry]:
+    """The container registry of that GitLab, without images."""
+    with Registry(tmp_path, gitlab) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

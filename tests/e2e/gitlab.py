@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from tests.e2e.gitlab_api import authenticate, message, respond
 from tests.e2e.id_tokens import Issuer
+from tests.e2e.registry_tokens import AUTH_PATH, Doorkeeper
 from tests.e2e.server import Server, index_of
 
 if TYPE_CHECKING:
@@ -118,9 +119,17 @@ class GitLab(Server):
         """What gives jobs their identity tokens."""
         return Issuer(self.url)
 
+    @cached_property
+    def doorkeeper(self) -> Doorkeeper:
+        """What lets jobs into the container registry."""
+        return Doorkeeper()
+
     def respond(self, request: Request, path: str) -> Response:
-        """Return the answer of the issuer or of the API."""
-        return self.issuer.respond(path) or respond(request, path, authenticate(request, self.projects), self.projects)
+        """Return the answer of the doorkeeper, of the issuer or of the API."""
+        caller = authenticate(request, self.projects)
+        if path == AUTH_PATH:
+            return self.doorkeeper.respond(request, caller)
+        return self.issuer.respond(path) or respond(request, path, caller, self.projects)
 
     def refuse(self, status: int) -> Response:
         """Return the answer that GitLab gives to a request that it cannot serve."""
