@@ -77,7 +77,8 @@ def jobs(environment: Environment, components: Mapping[str, Mapping[str, Any]], 
     address = f"$CI_SERVER_FQDN/{answers['_component_project']}"
     lines = ["include:"]
     for name, inputs in components.items():
-        lines += [f"  - component: {address}/{name}@{answers['_component_version']}", "    inputs:"]
+        lines += [f"  - component: {address}/{name}@{answers['_component_version']}"]
+        lines += ["    inputs:"] * bool(inputs)
         lines += [f"      {key}: {quoted(value)}" for key, value in inputs.items()]
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import yaml
@@ -117,12 +117,27 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
 
 
 def with_probe(pipeline: dict[str, Any]) -> str:
-    """Return an expanded pipeline with a job more, which runs where the rules of `workflow` start a pipeline.
+    """Return what says when the jobs of an expanded pipeline run, which many pipelines have in common.
 
-    gitlab-ci-local takes variables from these rules, but does not act on them otherwise.
+    It has a job more, which runs where the rules of `workflow` start a pipeline: gitlab-ci-local takes variables
+    from these rules, but does not act on them otherwise.
     """
+    kept = ("stage", "rules", "parallel", "when")
+    jobs = {
+        name: {"script": [":"], **{key: job[key] for key in kept if key in job}}
+        for name, job in pipeline.items()
+        if isinstance(job, dict) and "script" in job
+    }
     rules = pipeline.get("workflow", {}).get("rules", [{"when": "on_success"}])
-    return yaml.safe_dump({**pipeline, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}, sort_keys=False)
+    probe = {"stage": ".pre", "script": [":"], "rules": rules}
+    return yaml.safe_dump({"stages": pipeline.get("stages", []), **jobs, PROBE: probe})
+
+
+def without_empty(value: Any) -> Any:
+    """Return a document without the keys that hold no text: a written-out pipeline leaves them out."""
+    if not isinstance(value, dict):
+        return value
+    return {key: without_empty(item) for key, item in value.items() if item != ""}
 
 
 def jobs_of(listed: str) -> list[str]:
@@ -142,15 +157,19 @@ def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list
 
 def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run gitlab-ci-local; return its exit status and what it printed, with its errors where it failed."""
-    done = subprocess.run(
-        command(program, *arguments),
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-    )
-    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+    # Node does not wait until a pipe has taken what it printed last; a file it does.
+    with TemporaryFile("w+", encoding="utf-8") as printed:
+        done = subprocess.run(
+            command(program, *arguments),
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        printed.seek(0)
+        return done.returncode, printed.read() + (done.stderr if done.returncode else "")
 
 
 @dataclass(frozen=True)
@@ -174,8 +193,10 @@ class Expander:
     def validate(self, pipeline: str) -> None:
         """Check the expanded pipeline against GitLab's own schema, and its scripts with shellcheck as POSIX sh."""
         expanded = self.preview(pipeline)
-        with FileLock(expanded.with_suffix(".lock")):
-            valid = expanded.with_suffix(".valid")
+        # The same for both flavours.
+        content = yaml.safe_dump(without_empty(load(expanded)))
+        valid = self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.valid"
+        with FileLock(valid.with_suffix(".lock")):
             if not valid.exists():
                 schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
                 run("check-jsonschema", *schema, expanded)

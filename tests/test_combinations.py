@@ -160,7 +160,8 @@ def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Exp
         for need in job.get("needs", []):
             assert need["job"] in jobs, f"{name} needs {need['job']}"
             assert stages.index(jobs[need["job"]]["stage"]) <= stages.index(job["stage"])
-            assert jobs[need["job"]]["artifacts"]["paths"], f"{name} needs artifacts of {need['job']}"
+            artifacts = jobs[need["job"]]["artifacts"]
+            assert artifacts.get("paths") or artifacts["reports"]["dotenv"], f"{name} needs artifacts of {need['job']}"
     assert set(stages) - {".post"} == {job["stage"] for job in jobs.values()}
 
 
@@ -179,6 +180,12 @@ def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander:
         expected |= {"publish-signatures", "verify-published"}
     if event == "tag" and (signing, publish) == ("keyless", "pypi"):
         expected |= {"attest-pypi"}
+    if project.options["docker"]:
+        expected |= {"build-image"}
+    if project.options["docker"] and event in ("branch", "tag"):
+        expected |= {"publish-image"}
+    if project.options["docker"] and event == "tag" and signing != "none":
+        expected |= {"sbom-image", "sign-image", "verify-image"}
     # The merge request has the pipeline; a release is not made again by the clock.
     if event in ("branch with a merge request", "schedule on a tag"):
         expected = set()

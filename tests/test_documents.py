@@ -64,7 +64,7 @@ def test_every_input_of_a_component_is_documented() -> None:
 
 
 def test_every_remedy_of_a_job_is_documented() -> None:
-    pages = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("troubleshooting", "signing")]
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")]
     text = " ".join(" ".join(pages).split())
     for name in component_names():
         for remedy in re.findall(r'REMEDY="(.+)"', component(name)):

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.options import SWITCHES, Combination, all_combinations, name_of
-from tests.pipeline import Expander, load, render
+from tests.pipeline import Expander, load, render, without_empty
 
 SELF_CONTAINED = [c for c in all_combinations() if c["pipeline"] == "self-contained"]
-
-
-def without_empty(value: Any) -> Any:
-    """Return a document without the keys that hold no text: a written-out pipeline leaves them out."""
-    if not isinstance(value, dict):
-        return value
-    return {key: without_empty(item) for key, item in value.items() if item != ""}
 
 
 def test_a_pipeline_has_these_flavours() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -134,6 +135,17 @@ def keys(cosign: Path, tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
 def releasing(cosign: Path, pythons: dict[str, Path]) -> Executor:
     """A runner with the shell executor, which has Cosign."""
     return shell_executor([cosign.parent, *pythons.values()])
+
+
+@pytest.fixture(scope="session")
+def imaging(
+    cosign: Path, pythons: dict[str, Path], podman: Podman, tmp_path_factory: pytest.TempPathFactory
+) -> Executor:
+    """A runner with the shell executor, which has Cosign, Buildah and Skopeo."""
+    need("buildah", "it builds images: apt install --no-install-recommends buildah")
+    need("skopeo", "it names images: apt install skopeo")
+    found = shell_executor([cosign.parent, *pythons.values()])
+    return replace(found, variables={**podman.env, "BASE_IMAGE": "$CI_REGISTRY_IMAGE/python:slim"})
 
 
 @pytest.fixture(scope="session")

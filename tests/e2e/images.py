@@ -13,6 +13,7 @@ from typing import Any
 
 import tomli_w
 from filelock import FileLock
+from pip import __file__ as pip_package
 from uv import find_uv_bin
 
 from tests.baked import run
@@ -20,7 +21,11 @@ from tests.e2e.runner import Executor
 
 # The Pythons that there are images for, each with the Debian that brings it.
 RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
+# What the image of a generated project is built on.
+BASE = "3.13"
 HELPER = "localhost/helper"
+# What the jobs of an image name; here one image has both programs.
+BUILDAH, SKOPEO = "quay.io/buildah/stable:v1.43.0", "quay.io/skopeo/stable:v1.22.2"
 
 # What says how a machine reaches the package index.
 CERTIFICATES = ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
@@ -29,9 +34,13 @@ INDEXES = ["PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX
 
 @dataclass(frozen=True)
 class Podman:
-    """Podman with a storage of its own; `env` are the variables that say so."""
+    """Podman with a storage of its own; `env` are the variables that say so, to Buildah too.
+
+    `base` is a folder with the image that images of projects are built on, as Skopeo copies it to a registry.
+    """
 
     env: dict[str, str]
+    base: Path
 
     @property
     def executor(self) -> Executor:
@@ -76,13 +85,13 @@ def prepare_podman(cache: Path, folder: Path, state: Path) -> Podman:
             for old in filter(Path.is_dir, cache.iterdir()):
                 shutil.rmtree(old)
             images.mkdir()
-            make_images(configure(state / "making", driver, images), images)
+            make_images(Podman(configure(state / "making", driver, images), images / "base"), images)
             (images / "made").touch()
-    return configure(state / "running", driver, folder, images)
+    return Podman(configure(state / "running", driver, folder, images), images / "base")
 
 
-def configure(state: Path, driver: str, storage: Path, *more_images: Path) -> Podman:
-    """Return podman with a configuration, a storage and a state of its own: nothing is the machine's."""
+def configure(state: Path, driver: str, storage: Path, *more_images: Path) -> dict[str, str]:
+    """Return the variables of a configuration, a storage and a state of its own: nothing is the machine's."""
     state.mkdir()
     passed = [name for name in CERTIFICATES + INDEXES if name in os.environ]
     trusted = {"/etc/ssl/certs", *(os.environ[name] for name in CERTIFICATES if name in os.environ)}
@@ -121,7 +130,7 @@ def configure(state: Path, driver: str, storage: Path, *more_images: Path) -> Po
     }
     for variable, settings in files.items():
         (state / variable).write_text(tomli_w.dumps(settings), encoding="utf-8")
-    return Podman({variable: str(state / variable) for variable in files})
+    return {variable: str(state / variable) for variable in files}
 
 
 def make_images(podman: Podman, folder: Path) -> None:
@@ -136,7 +145,11 @@ def make_images(podman: Podman, folder: Path) -> None:
         images = pool.map(make, RELEASES)
         helper = ["bash", "coreutils", "dash", "rsync"]
         import_debian(podman, folder / "helper", RELEASES["3.11"], "extract", helper, HELPER)
+        builder = ["buildah", "ca-certificates", "netavark", "skopeo"]
+        import_debian(podman, folder / "builder", RELEASES[BASE], "essential", builder, BUILDAH)
+        podman.run("tag", BUILDAH, SKOPEO)
         list(images)  # raises what a thread raised
+    add_pip(podman, folder / "base.Containerfile")
 
 
 def import_debian(podman: Podman, archive: Path, release: str, variant: str, packages: list[str], image: str) -> None:
@@ -165,3 +178,12 @@ def add_uv(podman: Podman, recipe: Path, python: str) -> None:
     uv = Path(find_uv_bin())
     recipe.write_text(f"FROM localhost/{python_image(python)}\nCOPY {uv.name} /usr/local/bin/\n", encoding="utf-8")
     podman.run("build", "--quiet", "--tag", uv_image(python), "--file", recipe, uv.parent)
+
+
+def add_pip(podman: Podman, recipe: Path) -> None:
+    """Make the image that images of projects are built on: with `python` and pip, as the official one."""
+    pip = Path(pip_package).parent
+    lines = [f"FROM localhost/{python_image(BASE)}", f"COPY {pip.name} /usr/lib/python3/dist-packages/{pip.name}"]
+    recipe.write_text("\n".join([*lines, "RUN ln -s python3 /usr/bin/python", ""]), encoding="utf-8")
+    podman.run("build", "--quiet", "--tag", "base", "--file", recipe, pip.parent)
+    podman.run("push", "--quiet", "base", f"dir:{podman.base}")

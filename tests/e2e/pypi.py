@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,14 +13,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import certifi
 from pypiserver.pkg_helpers import normalize_pkgname_for_url
 from werkzeug.exceptions import HTTPException, abort
-from werkzeug.serving import make_ssl_devcert
 from werkzeug.wrappers import Request, Response
 
 from tests.e2e.gitlab_api import as_json
 from tests.e2e.server import Server, index_of
+from tests.e2e.tls import make_certificate
 
 # What the pages leave open, such as the wording of a refusal, is as in PyPI's source: `warehouse/oidc/views.py`,
 # `warehouse/oidc/models` and `warehouse/forklift/legacy.py`.
@@ -102,11 +100,8 @@ class PyPI(Server):
         self._index = index_of(self.files)
 
     def certificate(self) -> tuple[str, str]:
-        """Make a certificate, and a file of all that are trusted, with this one."""
-        pair = make_ssl_devcert(str(self.folder / "tls"), cn="localhost")
-        known = Path(os.environ.get("SSL_CERT_FILE") or certifi.where()).read_text(encoding="utf-8")
-        self._trusted = self.folder / "trusted.pem"
-        self._trusted.write_text(known + Path(pair[0]).read_text(encoding="utf-8"), encoding="utf-8")
+        """Make a certificate, which jobs that have the settings trust."""
+        pair, self._trusted = make_certificate(self.folder)
         return pair
 
     @property

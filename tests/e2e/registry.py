@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from werkzeug.wrappers import Response
 
 from tests.conftest import need
 from tests.e2e import registry_tokens
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.service import Service
+from tests.e2e.tls import make_certificate
 
 
 class Registry(Service):
     """The registry of a GitLab, which runs within a `with` block and keeps its images in a folder.
 
-    `insecure_conf` is what an administrator tells clients where the registry has no TLS, as here:
-    https://github.com/containers/image/blob/main/docs/containers-registries.conf.5.md
+    It talks TLS, as its clients want; `trusted` is a file of all certificates that they trust, with its own.
     """
 
     def __init__(self, folder: Path, gitlab: GitLab) -> None:
         program = Path(need("docker-registry", "apt install docker-registry"))
         super().__init__(folder, "registry", program, ready="/")
         self._gitlab = gitlab
-        self.insecure_conf = self.folder / "registries.conf"
+
+    def certificate(self) -> tuple[str, str]:
+        """Make a certificate, which jobs that have the variables trust."""
+        pair, self.trusted = make_certificate(self.folder)
+        return pair
+
+    @property
+    def url(self) -> str:
+        """The address of the registry."""
+        return f"https://{self.host}"
 
     @property
     def host(self) -> str:
         """The host and the port, with which the names of images begin."""
-        return f"127.0.0.1:{self.port}"
+        return f"localhost:{self.port}"
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.push(super().__enter__())
-            insecure = f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n'
-            self.insecure_conf.write_text(insecure, encoding="utf-8")
             (self.folder / "gitlab.pem").write_bytes(self._gitlab.doorkeeper.certificate)
             (self.folder / "config.yml").write_text(yaml.safe_dump(self._config()), encoding="utf-8")
             self.start("serve", "config.yml")
             self.wait()
             stack.pop_all()
         return self
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Return what the registry behind the server answers, which learns that there is TLS."""
+        return super().ask(method, path, {**headers, "X-Forwarded-Proto": "https"}, body)
 
     def _config(self) -> dict[str, Any]:
         """Return the configuration: https://distribution.github.io/distribution/about/configuration/"""
@@ -65,7 +78,7 @@ class Registry(Service):
         return f"{self.host}/{project.path.lower()}"
 
     def variables(self, project: Project) -> dict[str, str]:
-        """Return what a runner tells a job about the registry, and where the administrator has told clients of it.
+        """Return what a runner tells a job about the registry, and whose certificates its clients trust.
 
         https://docs.gitlab.com/ci/variables/predefined_variables/
         """
@@ -74,5 +87,5 @@ class Registry(Service):
             "CI_REGISTRY_IMAGE": self.image(project),
             "CI_REGISTRY_USER": "gitlab-ci-token",
             "CI_REGISTRY_PASSWORD": project.token,
-            "CONTAINERS_REGISTRIES_CONF": str(self.insecure_conf),
+            "SSL_CERT_FILE": str(self.trusted),
         }

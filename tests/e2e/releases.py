@@ -51,6 +51,16 @@ include:
     inputs: {{python_version: "PYTHON", dependencies: [publish-signatures, publish-gitlab]}}
 """
 
+# What an image adds to it.
+IMAGE_PIPELINE = f"""
+  - component: {COMPONENTS}/image@{VERSION}
+  - component: {COMPONENTS}/sbom-image@{VERSION}
+    inputs: {{python_version: "PYTHON"}}
+  - component: {COMPONENTS}/sign-image@{VERSION}
+  - component: {COMPONENTS}/verify-image@{VERSION}
+  - component: {COMPONENTS}/publish-image@{VERSION}
+"""
+
 
 def files_of(version: str) -> list[str]:
     """Return the names of the distributions of a version of the project."""

@@ -67,9 +67,6 @@ class SilentHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Print nothing."""
 
-    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Print nothing: a client that may do without TLS tries it first."""
-
     def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
         """Close a connection on which no answer came; werkzeug would wait for the next request."""
         self.close_connection = True
