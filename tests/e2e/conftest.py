@@ -145,7 +145,7 @@ def imaging(
     need("buildah", "it builds images: apt install --no-install-recommends buildah")
     need("skopeo", "it names images: apt install skopeo")
     found = shell_executor([cosign.parent, *pythons.values()])
-    return replace(found, variables={**podman.env, "BASE_IMAGE": "$CI_REGISTRY_IMAGE/python:slim"})
+    return replace(found, variables=podman.env)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ HELPER = "localhost/helper"
 # What the jobs of an image name; here one image has both programs.
 BUILDAH, SKOPEO = "quay.io/buildah/stable:v1.43.0", "quay.io/skopeo/stable:v1.22.2"
 
+CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT"]
+
 # What says how a machine reaches the package index.
 CERTIFICATES = ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
 INDEXES = ["PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL"]
@@ -36,11 +38,13 @@ INDEXES = ["PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX
 class Podman:
     """Podman with a storage of its own; `env` are the variables that say so, to Buildah too.
 
-    `base` is a folder with the image that images of projects are built on, as Skopeo copies it to a registry.
+    `base` is a folder with the image that images of projects are built on, as Skopeo copies it to a registry;
+    `shared` is one that containers can read too.
     """
 
     env: dict[str, str]
     base: Path
+    shared: Path
 
     @property
     def executor(self) -> Executor:
@@ -85,25 +89,33 @@ def prepare_podman(cache: Path, folder: Path, state: Path) -> Podman:
             for old in filter(Path.is_dir, cache.iterdir()):
                 shutil.rmtree(old)
             images.mkdir()
-            make_images(Podman(configure(state / "making", driver, images), images / "base"), images)
+            make_images(Podman(configure(state / "making", driver, images), images / "base", images), images)
             (images / "made").touch()
-    return Podman(configure(state / "running", driver, folder, images), images / "base")
+    # Not below /tmp, where gitlab-ci-local's helper has the files of the job.
+    (shared := state / "shared").mkdir()
+    return Podman(configure(state / "running", driver, folder, images, shared=shared), images / "base", shared)
 
 
-def configure(state: Path, driver: str, storage: Path, *more_images: Path) -> dict[str, str]:
+def configure(
+    state: Path, driver: str, storage: Path, *more_images: Path, shared: Path | None = None
+) -> dict[str, str]:
     """Return the variables of a configuration, a storage and a state of its own: nothing is the machine's."""
     state.mkdir()
     passed = [name for name in CERTIFICATES + INDEXES if name in os.environ]
     trusted = {"/etc/ssl/certs", *(os.environ[name] for name in CERTIFICATES if name in os.environ)}
+    mounted = sorted(trusted) + ([str(shared)] if shared else [])
     files: dict[str, dict[str, Any]] = {}
     files["CONTAINERS_CONF"] = {
         "containers": {
             # Podman's own limits may be above those of the machine, and then nothing starts.
             "default_ulimits": ["nofile=10000:10000", "nproc=10000:10000"],
             "env": [f"{name}={os.environ[name]}" for name in passed],
+            # What docs/image.md says that a job needs which builds an image; others need less.
+            "default_capabilities": CAPABILITIES,
+            "no_new_privileges": True,
             # Reaches the servers of the tests, and needs neither a bridge nor a firewall.
             "netns": "host",
-            "volumes": [f"{path}:{path}:ro" for path in sorted(trusted) if Path(path).exists()],
+            "volumes": [f"{path}:{path}:ro" for path in mounted if Path(path).exists()],
         },
         "engine": {
             # There may be no systemd.

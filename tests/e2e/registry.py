@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,11 +13,14 @@ from typing import Any, Self
 import yaml
 from werkzeug.wrappers import Response
 
+from tests.baked import run
 from tests.conftest import need
 from tests.e2e import registry_tokens
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.service import Service
 from tests.e2e.tls import make_certificate
+
+BASE = "python:slim"
 
 
 class Registry(Service):
@@ -77,8 +83,20 @@ class Registry(Service):
         """Return the name of a project's image; other images of the project are below it."""
         return f"{self.host}/{project.path.lower()}"
 
+    def offer(self, image: Path, project: Project) -> None:
+        """Put an image that Skopeo left in a folder where jobs of a project find it, as BASE."""
+        env = {**os.environ, **self.log_in(project, self.folder)}
+        run("skopeo", "copy", f"dir:{image}", f"docker://{self.image(project)}/{BASE}", env=env)
+
+    def log_in(self, project: Project, folder: Path) -> dict[str, str]:
+        """Return the variables of somebody with the rights of a project's job; their login is in the folder."""
+        known = b64encode(f"gitlab-ci-token:{project.token}".encode()).decode()
+        login = folder / "config.json"
+        login.write_text(json.dumps({"auths": {self.host: {"auth": known}}}), encoding="utf-8")
+        return {"DOCKER_CONFIG": str(folder), "REGISTRY_AUTH_FILE": str(login), "SSL_CERT_FILE": str(self.trusted)}
+
     def variables(self, project: Project) -> dict[str, str]:
-        """Return what a runner tells a job about the registry, and whose certificates its clients trust.
+        """Return what a runner tells a job about the registry, whose certificates to trust, and what to build on.
 
         https://docs.gitlab.com/ci/variables/predefined_variables/
         """
@@ -88,4 +106,5 @@ class Registry(Service):
             "CI_REGISTRY_USER": "gitlab-ci-token",
             "CI_REGISTRY_PASSWORD": project.token,
             "SSL_CERT_FILE": str(self.trusted),
+            "BASE_IMAGE": f"{self.image(project)}/{BASE}",
         }

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.baked import run
+from tests.baked import BakedProject, run
 from tests.e2e.runner import Executor, Pipe, Pipeline
 from tests.options import DECLARED
 
@@ -75,6 +75,14 @@ def make_project(folder: Path, python: str, public_key: str, version: str = "1.0
     set_version(folder, version)
     run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
     return folder
+
+
+def add_image(project: Path, baked: BakedProject, python: str) -> None:
+    """Give the project the Dockerfile of a generated one, and the jobs of an image."""
+    (project / "Dockerfile").write_text(baked.read("Dockerfile").replace("my-service", "another"), encoding="utf-8")
+    shutil.copy(baked.path / ".dockerignore", project)
+    with (project / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
+        pipeline.write(IMAGE_PIPELINE.replace("PYTHON", python))
 
 
 def set_version(project: Path, version: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.baked import BakedProject, run
 from tests.conftest import Bake
 from tests.e2e.gitlab import GitLab
+from tests.e2e.registry import Registry
 from tests.e2e.runner import Pipe
 from tests.options import DEFAULTS, SWITCHES, Combination, covering_combinations, name_of
 
@@ -57,17 +58,21 @@ def junit(report: Path) -> dict[str, int]:
     return {"passed": passed, "failed": len(failed), "skipped": len(skipped)}
 
 
-COVERING = [pytest.param(options, "branch", id=name_of(options)) for options in covering_combinations()]
-MERGE_REQUESTS = [
-    pytest.param({**DEFAULTS, "pipeline": flavour}, "merge request", id=f"{flavour}, merge request")
-    for flavour in SWITCHES["pipeline"]
+# An image is the same whatever the rest is.
+COVERING = [
+    pytest.param({**options, "docker": False}, "branch", id=name_of(options)) for options in covering_combinations()
+]
+IMAGES = [
+    pytest.param({**DEFAULTS, "pipeline": flavour}, event, id=f"{flavour}, {event}")
+    for flavour, event in zip(SWITCHES["pipeline"], ("branch", "merge request"), strict=True)
 ]
 
 
-@pytest.mark.parametrize(("options", "event"), COVERING + MERGE_REQUESTS)
+@pytest.mark.parametrize(("options", "event"), COVERING + IMAGES)
 def test_every_job_of_a_fresh_project_passes(
     options: Combination,
     event: str,
+    request: pytest.FixtureRequest,
     bake: Bake,
     pipe: Pipe,
     pythons: dict[str, Path],
@@ -77,13 +82,26 @@ def test_every_job_of_a_fresh_project_passes(
     oldest = next(iter(pythons))
     project = bake(**{**options, "_python_versions": list(pythons), "python_version": oldest})
     here = gitlab.add_project("your-group/my-service")
-    done = pipe(project.path, event=event, variables={**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"})
+    variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in pythons]
-    assert done.results == dict.fromkeys(["preflight", "lint", *tests, "coverage", "build"], "passed"), done.output
+    jobs = ["preflight", "lint", *tests, "coverage", "build"]
+    if options["docker"]:
+        registry: Registry = request.getfixturevalue("registry")
+        registry.offer(request.getfixturevalue("podman").base, here)
+        variables |= registry.variables(here)
+        jobs += ["build-image"] + ["publish-image"] * (event == "branch")
+        done = pipe(project.path, event=event, executor=request.getfixturevalue("imaging"), variables=variables)
+        pushes = registry.requests("/my-service/manifests/", method="PUT")
+        commit = run("git", "rev-parse", "HEAD", cwd=project.path).strip()
+        names = {push.path.rpartition("/")[2] for push in pushes}
+        assert names == ({commit, "main"} if event == "branch" else set()), done.output
+    else:
+        done = pipe(project.path, event=event, variables=variables)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert "Thank you, Ada!" in done.log("preflight")
     # Signatures go to the registry of the project, wherever the package goes.
-    registry = options["publish"] == "gitlab" or "none" not in (options["publish"], options["signing"])
-    assert bool(gitlab.requests("/packages$", status=200)) == registry
+    uploads = options["publish"] == "gitlab" or "none" not in (options["publish"], options["signing"])
+    assert bool(gitlab.requests("/packages$", status=200)) == uploads
     assert done.coverage == "100%"
     for job in tests:
         expected = {"passed": TESTS[options["test_runner"]], "failed": 0, "skipped": 0}
@@ -102,7 +120,7 @@ def test_every_job_of_a_fresh_project_passes(
     handed_on = dict(line.split("=", 1) for line in dotenv.splitlines())
     for name, path in {"SHA256SUMS_DIGEST": "SHA256SUMS", "SBOM_DIGEST": "sbom.cdx.json"}.items():
         assert handed_on.pop(name) == hashlib.sha256(done.artifact("build", path).read_bytes()).hexdigest()
-    assert handed_on.keys() == {"BUILD_JOB_URL"}
+    assert handed_on.keys() == {"BUILD_JOB_URL", "SOURCE_DATE_EPOCH"}
     materials = json.loads(done.artifact("build", "sbom.cdx.json").read_text(encoding="utf-8"))
     assert materials["bomFormat"] == "CycloneDX"
     (itself,) = [part for part in materials["components"] if part["name"] == "my-service"]
@@ -111,7 +129,7 @@ def test_every_job_of_a_fresh_project_passes(
 
 @pytest.mark.parametrize("runner", ["pytest", "unittest"])
 def test_the_reports_say_what_happened(runner: str, bake: Bake, pipe: Pipe, python: str, warm: dict[str, str]) -> None:
-    project = bake(_python_versions=[python], python_version=python, test_runner=runner)
+    project = bake(_python_versions=[python], python_version=python, test_runner=runner, docker=False)
     add(project, "tests/test_app.py", FAILING_AND_SKIPPED[runner])
     job = f"test: [{python}]"
     failed = pipe(project.path, job, variables=warm)
@@ -127,7 +145,7 @@ def test_one_percentage_and_the_missing_lines_for_the_whole_matrix(
     bake: Bake, pipe: Pipe, pythons: dict[str, Path], warm: dict[str, str]
 ) -> None:
     oldest, *_, newest = pythons
-    project = bake(_python_versions=[oldest, newest], python_version=oldest)
+    project = bake(_python_versions=[oldest, newest], python_version=oldest, docker=False)
     # A line for each Python: neither alone covers both, and only the last is missed by all.
     branches = (
         f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n    OLD = 1\nelse:\n    NEW = 1\n"

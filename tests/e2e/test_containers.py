@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import yaml
 from tests.conftest import Bake
 from tests.e2e.cosign import ARCHITECTURE, KeyPair, Mirror
 from tests.e2e.gitlab import GitLab
-from tests.e2e.images import RELEASES, Podman, python_image, uv_image
-from tests.e2e.releases import make_project
+from tests.e2e.images import BUILDAH, RELEASES, SKOPEO, Podman, python_image, uv_image
+from tests.e2e.registry import Registry
+from tests.e2e.releases import add_image, make_project
 from tests.e2e.runner import Pipe
 
 # What a job with the image of lint finds around it.
@@ -33,7 +35,7 @@ def test_every_job_passes_in_a_container_without_tools(
     image_with: str, bake: Bake, pipe: Pipe, podman: Podman, gitlab: GitLab
 ) -> None:
     name = uv_image if image_with == "uv" else python_image
-    project = bake(_python_versions=list(RELEASES), python_version="3.11")
+    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
     pipeline = project.path / ".gitlab-ci.yml"
     text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), name("${PYTHON_VERSION}"))
     pipeline.write_text(text + SURROUNDINGS, encoding="utf-8")
@@ -56,7 +58,7 @@ def test_every_job_passes_in_a_container_without_tools(
 
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:
-    project = bake(_python_versions=list(RELEASES), python_version="3.11")
+    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
     pipeline = project.path / ".gitlab-ci.yml"
     text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), uv_image("3.11"))
     pipeline.write_text(text, encoding="utf-8")
@@ -67,9 +69,17 @@ def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -
 
 
 def test_a_release_passes_in_containers_without_tools(
-    pipe: Pipe, podman: Podman, gitlab: GitLab, cosign: Path, keys: KeyPair, tmp_path: Path
+    bake: Bake,
+    pipe: Pipe,
+    podman: Podman,
+    gitlab: GitLab,
+    registry: Registry,
+    cosign: Path,
+    keys: KeyPair,
+    tmp_path: Path,
 ) -> None:
     project = make_project(tmp_path / "another", "3.11", keys.public)
+    add_image(project, bake(signing="key"), "3.11")
     pipeline = project / ".gitlab-ci.yml"
     text = pipeline.read_text(encoding="utf-8").replace(
         "inputs: {", f"inputs: {{python_container_image: {python_image('3.11')}, "
@@ -83,10 +93,16 @@ def test_a_release_passes_in_containers_without_tools(
         own = {"cosign": {"image": python_image("3.11"), "variables": pinned}, "sign": {"image": python_image("3.11")}}
         pipeline.write_text(text + yaml.safe_dump(own), encoding="utf-8")
         here = gitlab.add_project("group/another", project)
-        variables = {**gitlab.variables(here), **keys.variables}
+        registry.offer(podman.base, here)
+        trusted = shutil.copy(registry.trusted, podman.shared)
+        variables = {**gitlab.variables(here), **registry.variables(here), **keys.variables, "SSL_CERT_FILE": trusted}
         done = pipe(project, event="tag", executor=podman.executor, variables=variables)
     podman.remove_containers()
     jobs = ["build", "cosign", "sign", "verify", "publish-signatures", "publish-gitlab", "verify-published", "release"]
+    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")
     assert "another 1.0.0" in done.log("verify-published")
+    assert f"{registry.image(here)}:latest is sha256:" in done.log("publish-image")
+    images = dict(re.findall(r"^(.+?) +starting (\S+) ", done.output, re.MULTILINE))
+    assert (images["build-image"], images["publish-image"]) == (BUILDAH, SKOPEO)

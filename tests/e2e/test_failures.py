@@ -18,7 +18,7 @@ from tests.e2e.runner import Executor, Pipe
 @pytest.fixture
 def project(bake: Bake, python: str) -> BakedProject:
     """A project that is tested on one Python."""
-    return bake(_python_versions=[python], python_version=python)
+    return bake(_python_versions=[python], python_version=python, docker=False)
 
 
 def edit(project: BakedProject, name: str, old: str, new: str) -> None:
@@ -107,7 +107,7 @@ def test_a_python_that_the_runner_lacks(project: BakedProject, pipe: Pipe, warm:
 
 
 def test_a_bad_input_to_a_component(bake: Bake, pipe: Pipe, python: str, tmp_path: Path) -> None:
-    project = bake(_python_versions=[python], python_version=python, pipeline="components")
+    project = bake(_python_versions=[python], python_version=python, pipeline="components", docker=False)
     edit(project, ".gitlab-ci.yml", f'python_version: "{python}"', 'python_version: "3; rm -rf /"')
     with pytest.raises(ValueError, match=r"python_version.*does not match"):
         pipe(project.path)
@@ -138,7 +138,7 @@ def test_an_index_that_stays_down_where_uv_is_not_there(
 ) -> None:
     here = gitlab.add_project("your-group/my-service")
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
-    project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python))
+    project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python), docker=False)
     done = pipe(project.path, "lint", executor=bare_shell, variables=through(gitlab, here))
     assert done.results == {"lint": "failed"}
     assert done.last_line("lint").endswith("see whether the package index answers.")

@@ -21,7 +21,7 @@ from tests.e2e.cosign import KeyPair, make_key_pair
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.images import Podman
 from tests.e2e.registry import Registry
-from tests.e2e.releases import IDENTITY, IMAGE_PIPELINE, Release, copy_project, make_project
+from tests.e2e.releases import IDENTITY, Release, add_image, copy_project, make_project
 from tests.e2e.runner import Executor, Pipe
 
 # The tests of one project share a worker, which then runs its first jobs once.
@@ -66,14 +66,14 @@ class Imaged:
         (signatures,) = tags.glob("sha256-*")
         shutil.rmtree(signatures)
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables of a person with the rights of the project's jobs."""
+        return {**os.environ, "HOME": str(self.home), **self.registry.log_in(self.here, self.home)}
+
     def skopeo(self, command: str, *what: str | Path) -> str:
-        """Run skopeo as a job of the project."""
-        login = ("--authfile", self.home / "config.json")
-        env = {**os.environ, "SSL_CERT_FILE": str(self.registry.trusted)}
-        if not login[1].exists():
-            credentials = ("--username", "gitlab-ci-token", "--password", self.here.token)
-            run("skopeo", "login", *login, *credentials, self.registry.host, env=env)
-        return run("skopeo", command, *login, *what, env=env)
+        """Run skopeo as somebody who may change the image."""
+        return run("skopeo", command, *what, env=self.env)
 
     def digest(self, tag: str) -> str:
         """Return what a name stands for."""
@@ -85,10 +85,8 @@ class Imaged:
         return {"signatures" if tag.startswith("sha256-") else tag for tag in listed}
 
     def cosign(self, command: str, *what: str | Path, **variables: str) -> str:
-        """Run Cosign as somebody who may read the image."""
-        program = self.release.artifact("cosign", ".cosign/cosign")
-        env = {"DOCKER_CONFIG": str(self.home), "HOME": str(self.home), "SSL_CERT_FILE": str(self.registry.trusted)}
-        return run(program, command, *what, env=env | variables)
+        """Run Cosign as somebody who may change the image."""
+        return run(self.release.artifact("cosign", ".cosign/cosign"), command, *what, env={**self.env, **variables})
 
 
 @pytest.fixture(scope="session")
@@ -106,15 +104,10 @@ def _imaged(
     """A folder with a project, the artifacts of the jobs up to the one that signs, and what its registry has."""
     folder = tmp_path_factory.mktemp("imaged")
     project = make_project(folder / "another", python, keys.public)
-    baked = bake(signing="key")
-    (project / "Dockerfile").write_text(baked.read("Dockerfile").replace("my-service", "another"), encoding="utf-8")
-    shutil.copy(baked.path / ".dockerignore", project)
-    with (project / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
-        pipeline.write(IMAGE_PIPELINE.replace("PYTHON", python))
+    add_image(project, bake(signing="key"), python)
     with GitLab(folder / "gitlab", upstream) as gitlab, Registry(folder, gitlab) as registry:
         here = gitlab.add_project("group/another", project)
-        imaged = Imaged(Release(project, pipe, imaging, {}), registry, here, folder)
-        imaged.skopeo("copy", f"dir:{podman.base}", f"docker://{imaged.name}/python:slim")
+        registry.offer(podman.base, here)
         variables = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.variables}
         done = pipe(project, *JOBS, event="tag", executor=imaging, variables=variables)
         assert done.results == dict.fromkeys(JOBS, "passed"), done.output
@@ -162,8 +155,7 @@ def test_a_protected_tag_gets_an_image(imaged: Imaged) -> None:
 
 def test_the_image_is_what_the_pipeline_built(imaged: Imaged, podman: Podman, tmp_path: Path) -> None:
     name = f"{imaged.name}@{imaged.digest('1.0.0-candidate')}"
-    env = {**os.environ, **podman.env, "SSL_CERT_FILE": str(imaged.registry.trusted)}
-    run("podman", "pull", "--quiet", "--authfile", imaged.home / "config.json", name, env=env)
+    run("podman", "pull", "--quiet", name, env={**imaged.env, **podman.env})
     safe = ("--rm", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
     assert podman.run("run", *safe, name) == "another 1.0.0\n"
     python = ("run", *safe, "--entrypoint", "python", name, "-c")

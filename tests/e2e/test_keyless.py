@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -19,6 +19,8 @@ from tests.baked import BakedProject, commit_all, run
 from tests.conftest import Bake, need
 from tests.documents import SIGNING, block
 from tests.e2e.gitlab import GitLab, Project
+from tests.e2e.images import Podman
+from tests.e2e.registry import Registry
 from tests.e2e.releases import IDENTITY, Release, copy_project, files_of
 from tests.e2e.runner import Executor, Pipe, Pipeline
 from tests.e2e.sigstore import SIGSTORE_PYTHON, Sigstore
@@ -26,12 +28,21 @@ from tests.pipeline import component
 
 pytestmark = pytest.mark.xdist_group("sigstore")
 
-Released = tuple[BakedProject, Pipeline, GitLab, Project]
 FILES = files_of("1.0.0")
 NOT_SIGNED = (
     "Do not use these files. A signature is missing, of another file, or not by the signer --certificate-identity"
 )
 NO_CERTIFICATE = "Sigstore did not sign; the line above names the service."
+
+
+class Released(NamedTuple):
+    """A project whose tag was pushed: what its pipeline did, and what GitLab has of it."""
+
+    project: BakedProject
+    done: Pipeline
+    gitlab: GitLab
+    here: Project
+    registry: Registry
 
 
 @dataclass(frozen=True)
@@ -221,7 +232,8 @@ def released(
     bake: Bake,
     pipe: Pipe,
     python: str,
-    releasing: Executor,
+    podman: Podman,
+    imaging: Executor,
     sigstore_services: Sigstore,
     warm: dict[str, str],
     upstream: str,
@@ -229,18 +241,20 @@ def released(
 ) -> Iterator[Released]:
     """A project as it is made by default, whose tag was pushed."""
     project = bake(pipeline=request.param, _python_versions=[python], python_version=python)
-    with GitLab(tmp_path_factory.mktemp("released"), upstream) as server:
+    folder = tmp_path_factory.mktemp("released")
+    with GitLab(folder / "gitlab", upstream) as server, Registry(folder, server) as registry:
         here = server.add_project("your-group/my-service", project.path)
-        variables = {**server.variables(here), **warm, **sigstore_services.variables}
+        registry.offer(podman.base, here)
+        variables = {**server.variables(here), **registry.variables(here), **warm, **sigstore_services.variables}
         variables["SIGSTORE_ID_TOKEN"] = server.issuer.token(project_path="your-group/my-service")
-        done = pipe(project.path, event="tag", executor=releasing, variables=variables)
-        yield project, done, server, here
+        done = pipe(project.path, event="tag", executor=imaging, variables=variables)
+        yield Released(project, done, server, here, registry)
 
 
 def test_a_protected_tag_of_a_default_project_is_released(
     released: Released, python: str, sigstore_services: Sigstore
 ) -> None:
-    _, done, _, here = released
+    done, here = released.done, released.here
     jobs = [
         "preflight",
         "preflight-keyless",
@@ -253,6 +267,7 @@ def test_a_protected_tag_of_a_default_project_is_released(
         "verify",
     ]
     jobs += ["publish-signatures", "publish-gitlab", "verify-published", "release"]
+    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert "by Sigstore: your own" in done.log("preflight-keyless")
     for service in (sigstore_services.fulcio, sigstore_services.tsa, sigstore_services.rekor):
@@ -261,9 +276,13 @@ def test_a_protected_tag_of_a_default_project_is_released(
 
 
 def test_a_consumer_verifies_as_the_readme_says(
-    released: Released, python: str, pythons: dict[str, Path], sigstore_services: Sigstore, tmp_path: Path
+    released: Released,
+    python: str,
+    pythons: dict[str, Path],
+    sigstore_services: Sigstore,
+    tmp_path: Path,
 ) -> None:
-    project, _, server, here = released
+    project, _, server, here, _ = released
     need("curl", "the commands for consumers use it: apt install curl")
     home = tmp_path / "home"
     home.mkdir()
@@ -284,6 +303,22 @@ def test_a_consumer_verifies_as_the_readme_says(
     python_sigstore = f"uv run --isolated --no-project --python {python} --with sigstore=={SIGSTORE_PYTHON} sigstore"
     commands = commands.replace("sigstore verify identity", f"{python_sigstore} {options}")
     assert "OK: SHA256SUMS" in run("sh", "-e", "-c", commands, cwd=tmp_path, env=env)
+
+
+def test_a_consumer_verifies_the_image_as_the_readme_says(
+    released: Released, podman: Podman, sigstore_services: Sigstore, tmp_path: Path
+) -> None:
+    registry, here = released.registry, released.here
+    commands = here_for(block(released.project.read("README.md"), "Verify the container image"), released.gitlab)
+    commands = commands.replace("registry.gitlab.com/your-group/my-service", registry.image(here))
+    commands = commands.replace("cosign verify", f"cosign verify --trusted-root {sigstore_services.trusted_root}")
+    commands = commands.replace("docker run", "podman run")
+    path = f"{sigstore_services.binaries.cosign.parent}:{os.environ['PATH']}"
+    env = {**os.environ, **podman.env, **registry.log_in(here, tmp_path), "PATH": path}
+    assert run("sh", "-e", "-c", commands, cwd=tmp_path, env=env).endswith("Hello, Ada!\n")
+    # Another tag of the same project is another signer.
+    with pytest.raises(AssertionError, match="none of the expected identities matched"):
+        run("sh", "-e", "-c", commands.replace("@refs/tags/v1.0.0", "@refs/tags/v1.0.1"), cwd=tmp_path, env=env)
 
 
 def here_for(commands: str, server: GitLab) -> str:

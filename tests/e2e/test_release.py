@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +17,8 @@ from tests.conftest import Bake, need
 from tests.documents import SIGNING, block
 from tests.e2e.cosign import PASSWORD, KeyPair
 from tests.e2e.gitlab import GitLab, Project
+from tests.e2e.images import Podman
+from tests.e2e.registry import Registry
 from tests.e2e.runner import Executor, Pipe, Pipeline
 
 FILES = ["my_service-1.0.0-py3-none-any.whl", "my_service-1.0.0.tar.gz"]
@@ -45,7 +48,8 @@ def released(
     bake: Bake,
     pipe: Pipe,
     python: str,
-    releasing: Executor,
+    podman: Podman,
+    imaging: Executor,
     gitlab_ci_local: str,
     keys: KeyPair,
     warm: dict[str, str],
@@ -65,10 +69,11 @@ def released(
     )
     watched.write_text(f'#!/bin/sh\nexec {watch} {gitlab_ci_local} "$@"\n', encoding="utf-8")
     watched.chmod(0o755)
-    with GitLab(folder / "gitlab", upstream, ROOTS[request.param]) as server:
+    with GitLab(folder / "gitlab", upstream, ROOTS[request.param]) as server, Registry(folder, server) as registry:
         here = server.add_project("your-group/my-service", project.path)
-        variables = {**server.variables(here), **warm, **keys.variables}
-        done = pipe(project.path, event="tag", executor=releasing, variables=variables, program=str(watched))
+        registry.offer(podman.base, here)
+        variables = {**server.variables(here), **registry.variables(here), **warm, **keys.variables}
+        done = pipe(project.path, event="tag", executor=imaging, variables=variables, program=str(watched))
         commands = (folder / "log").read_text(encoding="utf-8", errors="replace")
         yield Released(project, done, server, here, variables, commands)
 
@@ -80,6 +85,7 @@ pytestmark = pytest.mark.xdist_group("release")
 def test_a_protected_tag_is_released(released: Released, python: str) -> None:
     jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "cosign", "sign", "verify"]
     jobs += ["publish-signatures", "publish-gitlab", "verify-published", "release"]
+    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
     assert released.done.results == dict.fromkeys(jobs, "passed"), released.done.output
     stored = released.here.folder
     assert sorted(path.name for path in (stored / "pypi").iterdir()) == FILES
@@ -94,6 +100,9 @@ def test_the_release_has_the_changes_and_links_that_work(released: Released) -> 
     assert release["description"].startswith("### Added\n\n- A greeting for `Ada`.\n\nFrom ")
     assert "Older" not in release["description"]
     links = {link["name"]: link["url"] for link in release["assets"]["links"]}
+    (image,) = links.keys() - {*FILES, *SIGNATURES}
+    assert image.startswith(f"{released.variables['CI_REGISTRY_IMAGE']}:1.0.0@sha256:")
+    assert links.pop(image) == f"{released.variables['CI_PROJECT_URL']}/container_registry"
     assert sorted(links) == sorted(FILES + SIGNATURES)
     for name, url in links.items():
         assert requests.get(url, auth=("gitlab-ci-token", token), timeout=10).status_code == 200, name
@@ -185,20 +194,25 @@ def test_the_keyless_commands_of_the_documents_are_those_of_a_project(bake: Bake
 @pytest.mark.parametrize(
     ("options", "jobs"),
     [
-        ({"signing": "none", "publish": "gitlab"}, ["publish-gitlab", "release"]),
-        ({"signing": "key", "publish": "none"}, ["cosign", "sign", "verify"]),
+        (
+            {"signing": "none", "publish": "gitlab", "docker": True},
+            ["build-image", "publish-gitlab", "publish-image", "release"],
+        ),
+        ({"signing": "key", "publish": "none", "docker": False}, ["cosign", "sign", "verify"]),
     ],
     ids=["not signed", "not published"],
 )
 def test_a_tag_of_a_project_that_does_less(
-    options: dict[str, str],
+    options: dict[str, Any],
     jobs: list[str],
     bake: Bake,
     pipe: Pipe,
     python: str,
-    releasing: Executor,
+    podman: Podman,
+    imaging: Executor,
     keys: KeyPair,
     gitlab: GitLab,
+    registry: Registry,
     warm: dict[str, str],
 ) -> None:
     project = bake(**options, _python_versions=[python], python_version=python)
@@ -207,7 +221,9 @@ def test_a_tag_of_a_project_that_does_less(
         (project.path / "cosign.pub").write_text(keys.public, encoding="utf-8")
         given = keys.variables
     here = gitlab.add_project("your-group/my-service", project.path)
-    done = pipe(project.path, event="tag", executor=releasing, variables={**gitlab.variables(here), **warm, **given})
+    registry.offer(podman.base, here)
+    given |= {**gitlab.variables(here), **registry.variables(here), **warm}
+    done = pipe(project.path, event="tag", executor=imaging, variables=given)
     begun = ["preflight", "lint", f"test: [{python}]", "coverage", "build"]
     assert done.results == dict.fromkeys(begun + jobs, "passed"), done.output
     published = sorted(path.name for path in (here.folder / "pypi").iterdir())
@@ -239,7 +255,7 @@ def test_what_is_not_set_up_fails_one_job_that_says_how(
     gitlab: GitLab,
     warm: dict[str, str],
 ) -> None:
-    project = bake(signing="key", _python_versions=[python], python_version=python)
+    project = bake(signing="key", _python_versions=[python], python_version=python, docker=False)
     here = gitlab.variables(gitlab.add_project("your-group/my-service", project.path))
     jobs = ["preflight", "build", "sign"] if event == "tag" else ["preflight", "build"]
     done = pipe(project.path, *jobs, event=event, executor=releasing, variables={**here, **warm, **variables})

@@ -19,7 +19,7 @@ from tests.options import ROOT
 def project(bake: Bake, python: str, gitlab_ci_local: str) -> BakedProject:
     """A committed project, on a machine that can run its pipeline."""
     need("rsync", "apt install rsync")
-    made = bake(_python_versions=[python], python_version=python)
+    made = bake(_python_versions=[python], python_version=python, docker=False)
     commit_all(made.path)
     return made
 
