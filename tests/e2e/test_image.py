@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.baked import run
+from tests.baked import commit_all, run
 from tests.conftest import Bake
 from tests.e2e.cosign import KeyPair, make_key_pair
 from tests.e2e.gitlab import GitLab, Project
@@ -311,3 +312,57 @@ def test_a_registry_that_stays_down_is_named_and_nothing_is_published(imaged: Im
         assert done.last_line(job).startswith(remedy)
     imaged.registry.heal()
     assert "1.0.0" not in imaged.tags()
+
+
+def test_an_image_for_several_platforms(imaged: Imaged) -> None:
+    # What both are built on is the same here, so that no emulator is needed.
+    done = imaged.release.retry("build-image", PLATFORMS="linux/amd64,linux/386")
+    assert done.results == {"build-image": "passed"}, done.output
+    done = imaged.release.retry("sbom-image", "sign-image", "verify-image", "publish-image")
+    assert set(done.results.values()) == {"passed"}, done.output
+    index = json.loads(imaged.skopeo("inspect", "--raw", f"docker://{imaged.name}:latest"))
+    assert {manifest["platform"]["architecture"] for manifest in index["manifests"]} == {"amd64", "386"}
+    # Each of them is signed, for those who pull by the digest of one.
+    options = ("verify", "--key", imaged.release.path / "cosign.pub", "--insecure-ignore-tlog")
+    for manifest in index["manifests"]:
+        imaged.cosign(*options, f"{imaged.name}@{manifest['digest']}")
+
+
+def test_a_branch_takes_layers_from_the_cache_and_a_release_does_not(imaged: Imaged, podman: Podman) -> None:
+    variables = {"CI_COMMIT_TAG": "", "CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main"}
+    done = imaged.release.retry("build-image", event="branch", **variables)
+    assert done.results == {"build-image": "passed"}, done.output
+    assert imaged.registry.requests("/another/cache/manifests/", method="PUT")
+    podman.run("image", "prune", "--force")
+    again = imaged.release.retry("build-image", event="branch", **variables)
+    assert "Cache pulled from remote" in again.output or "Using cache" in again.output
+    before = len(imaged.registry.requests("/another/cache/"))
+    imaged.release.retry("build-image")
+    assert len(imaged.registry.requests("/another/cache/")) == before
+
+
+def test_the_address_of_the_index_reaches_the_build_and_no_layer(
+    imaged: Imaged, gitlab: GitLab, podman: Podman
+) -> None:
+    index = f"{gitlab.pypi(imaged.here)}/simple".replace("http://", f"http://gitlab-ci-token:{imaged.here.token}@")
+    project = imaged.release.path / "pyproject.toml"
+    text = project.read_text(encoding="utf-8").replace("[project]", '[project]\ndependencies = ["iniconfig==2.1.0"]')
+    project.write_text(text, encoding="utf-8")
+    commit_all(imaged.release.path)
+    done = imaged.release.retry("build", "build-image", PIP_INDEX_URL=index)
+    assert set(done.results.values()) == {"passed"}, done.output
+    assert gitlab.requests("/pypi/simple/iniconfig"), "the build asked the index of the project"
+    name = f"{imaged.name}@{imaged.digest('1.0.0-candidate')}"
+    copy = imaged.home / "copy"
+    imaged.skopeo("copy", f"docker://{name}", f"dir:{copy}")
+    for blob in copy.iterdir():
+        content = blob.read_bytes()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        assert imaged.here.token.encode() not in content
+    assert imaged.here.token not in done.output
+
+
+def test_the_dockerfile_passes_checkov(imaged: Imaged, warm: dict[str, str]) -> None:
+    checkov = ("uv", "tool", "run", "--quiet", "--from", "checkov==3.3.30", "checkov")
+    options = ("--framework", "dockerfile", "--skip-download", "--quiet", "--compact", "--file", "Dockerfile")
+    run(*checkov, *options, cwd=imaged.release.path, env={**os.environ, **warm})
