@@ -118,13 +118,14 @@ def run_pipeline(
     jobs: Sequence[str] = (),
     live: bool = False,
     again: bool = False,
+    left_out: Sequence[str] = (),
 ) -> Pipeline:
     """Run a committed project's pipeline for an event; a job that fails is a result, not an error.
 
     `program` is gitlab-ci-local, `template` the clone that answers for the components, `variables` those
     that GitLab or its users would set, `jobs` those to run with what they need, where not all. `again` runs
-    just these, with the artifacts of an earlier run. `live` prints the output as it comes. Raises ValueError
-    for a pipeline that GitLab would refuse.
+    just these, with the artifacts of an earlier run; those that are `left_out` do not run. `live` prints the
+    output as it comes. Raises ValueError for a pipeline that GitLab would refuse.
     """
     env = {**as_on_gitlab(repository, template), **executor.environment}
     # What the tests run in is none of the jobs' business.
@@ -139,7 +140,7 @@ def run_pipeline(
     state = repository / ".gitlab-ci-local"
     expanded = state / ("pipeline.yml" if executor.containers else "shell.yml")
     if not again or expanded.stat().st_mtime < (repository / ".gitlab-ci.yml").stat().st_mtime:
-        pipeline = expand(program, repository, env)
+        pipeline = without_jobs(expand(program, repository, env), left_out)
         if not starts(program, pipeline, told, repository, env):
             return Pipeline(0, {}, None, "", repository)
         text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
@@ -193,6 +194,15 @@ def starts(program: str, pipeline: dict[str, Any], told: Sequence[str], reposito
     probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
     status, listed = ask(program, *probe, *told, cwd=repository, env=env)
     return status != 0 or bool(jobs_of(listed))
+
+
+def without_jobs(pipeline: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return an expanded pipeline without some jobs; no other job needs them."""
+    left = {name: job for name, job in pipeline.items() if name not in names}
+    for job in left.values():
+        if isinstance(job, dict) and "dependencies" in job:
+            job["dependencies"] = [name for name in job["dependencies"] if name not in names]
+    return left
 
 
 def without_images(pipeline: dict[str, Any]) -> dict[str, Any]:

@@ -314,6 +314,13 @@ def test_a_registry_that_stays_down_is_named_and_nothing_is_published(imaged: Im
     assert "1.0.0" not in imaged.tags()
 
 
+def test_a_project_without_a_container_registry_is_told_before_the_build(imaged: Imaged) -> None:
+    done = imaged.release.retry("build-image", CI_REGISTRY_IMAGE="", CI_REGISTRY_PASSWORD="")
+    assert done.results == {"build-image": "failed"}
+    assert done.last_line("build-image").startswith("The project has no container registry. Turn it on")
+    assert "STEP" not in done.log("build-image")
+
+
 def test_an_image_for_several_platforms(imaged: Imaged) -> None:
     # What both are built on is the same here, so that no emulator is needed.
     done = imaged.release.retry("build-image", PLATFORMS="linux/amd64,linux/386")

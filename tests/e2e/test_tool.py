@@ -19,7 +19,7 @@ from tests.options import ROOT
 def project(bake: Bake, python: str, gitlab_ci_local: str) -> BakedProject:
     """A committed project, on a machine that can run its pipeline."""
     need("rsync", "apt install rsync")
-    made = bake(_python_versions=[python], python_version=python, docker=False)
+    made = bake(_python_versions=[python], python_version=python)
     commit_all(made.path)
     return made
 
@@ -49,6 +49,7 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     rows = re.findall(r"^(\S.*?) +(passed|failed) +(\d+\.\d)$", printed, re.MULTILINE)
     jobs = {"preflight", "lint", f"test: [{python}]", "coverage", "build"}
     assert {name for name, _, _ in rows} == jobs
+    assert "\nLeft out, for want of a container registry: build-image" in printed
     assert all(status == "passed" and float(seconds) > 0 for _, status, seconds in rows)
     folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
     assert list(folder.glob("artifacts/build/dist/*.whl"))
