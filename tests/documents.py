@@ -8,6 +8,7 @@ from textwrap import dedent
 from tests.options import ROOT
 
 SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
+IMAGE = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
 
 
 def block(document: str, before: str) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.baked import commit_all, run
 from tests.conftest import Bake
+from tests.documents import IMAGE, block
 from tests.e2e.cosign import KeyPair, make_key_pair
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.images import Podman
@@ -367,6 +368,25 @@ def test_the_address_of_the_index_reaches_the_build_and_no_layer(
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         assert imaged.here.token.encode() not in content
     assert imaged.here.token not in done.output
+
+
+def test_a_consumer_verifies_as_the_document_says(imaged: Imaged, podman: Podman, evil: str) -> None:
+    assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
+    commands = block(IMAGE, "<!-- image key -->").replace("registry.gitlab.com/your-group/my-service", imaged.name)
+    commands = commands.replace("docker run", "podman run")
+    program = imaged.release.artifact("cosign", ".cosign")
+    env = {**imaged.env, **podman.env, "PATH": f"{program}:{os.environ['PATH']}"}
+    assert run("sh", "-e", "-c", commands, cwd=imaged.release.path, env=env).endswith("another 1.0.0\n")
+    imaged.skopeo("copy", f"docker://{imaged.name}@{evil}", f"docker://{imaged.name}:1.0.0")
+    with pytest.raises(AssertionError, match="no signatures found"):
+        run("sh", "-e", "-c", commands, cwd=imaged.release.path, env=env)
+
+
+def test_the_image_can_be_built_from_the_source_without_the_pipeline(bake: Bake, podman: Podman) -> None:
+    project = bake()
+    podman.run("build", "--quiet", "--build-arg", "PYTHON_IMAGE=localhost/base", "--tag", "mine", project.path)
+    assert podman.run("run", "--rm", "--network", "none", "mine", "Ada") == "Hello, Ada!\n"
+    assert podman.run("run", "--rm", "--network", "none", "mine", "--version") == "my-service 0.0.0\n"
 
 
 def test_the_dockerfile_passes_checkov(imaged: Imaged, warm: dict[str, str]) -> None:
