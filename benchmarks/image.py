@@ -35,7 +35,9 @@ def size(podman: Podman, image: str) -> float:
 
 def files(podman: Podman, image: str) -> int:
     """Return how many files an image has."""
-    return len(podman.run("run", "--rm", "--entrypoint", "find", image, "/", "-xdev", "-type", "f").splitlines())
+    return len(
+        podman.run("run", "--rm", "--user", "0", "--entrypoint", "find", image, "/", "-xdev", "-type", "f").splitlines()
+    )
 
 
 def build(podman: Podman, project: Path, image: str, *options: str) -> float:
@@ -53,7 +55,7 @@ def measure(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory(prefix="podman-", dir="/run") as state:
         folder = Path(name)
         podman = prepare_podman(cache, folder, Path(state))
-        project = bake(folder / "ours", DECLARED["_python_versions"])
+        project = bake(folder, DECLARED["_python_versions"])
         (folder / "Plainfile").write_text(PLAIN, encoding="utf-8")
         commit_all(project)
         run("uv", "build", "--quiet", cwd=project)
