@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
@@ -133,6 +134,12 @@ def with_probe(pipeline: dict[str, Any]) -> str:
     return yaml.safe_dump({"stages": pipeline.get("stages", []), **jobs, PROBE: probe})
 
 
+@lru_cache(maxsize=8)
+def probed(expanded: Path) -> str:
+    """Return `with_probe` of the file of an expanded pipeline; the events of one come one after the other."""
+    return with_probe(load(expanded))
+
+
 def without_empty(value: Any) -> Any:
     """Return a document without the keys that hold no text: a written-out pipeline leaves them out."""
     if not isinstance(value, dict):
@@ -187,8 +194,9 @@ class Expander:
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
         """Return the names of the jobs that would run for an event."""
-        probed = with_probe(load(self.preview(pipeline)))
-        listed = self._once(probed, "--list-json", "--no-json-schema-validation", *EVENTS[event])
+        listed = self._once(
+            probed(self.preview(pipeline)), "--list-json", "--no-json-schema-validation", *EVENTS[event]
+        )
         return jobs_of(listed.read_text(encoding="utf-8"))
 
     def validate(self, pipeline: str) -> None:
@@ -199,18 +207,22 @@ class Expander:
         expanded = self.preview(pipeline)
         content = without_empty(load(expanded))
         jobs = {name: job for name, job in content.items() if isinstance(job, dict) and "script" in job}
-        with FileLock(self.cache / "valid.lock"):
+        with FileLock(self._mark("pipeline", content).with_suffix(".lock")):
             if self._is_new("pipeline", content):
                 schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
                 run("check-jsonschema", *schema, expanded)
+                self._mark("pipeline", content).touch()
+        if not any(self._is_new(name, job) for name, job in jobs.items()):
+            return
+        with FileLock(self.cache / "scripts.lock"):
             new = {name: job for name, job in jobs.items() if self._is_new(name, job)}
             if new:
                 scripts = self.cache / "scripts.yml"
                 scripts.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
                 verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
                 run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", scripts)
-            for name, value in {"pipeline": content, **new}.items():
-                self._mark(name, value).touch()
+            for name, job in new.items():
+                self._mark(name, job).touch()
 
     def _is_new(self, name: str, value: dict[str, Any]) -> bool:
         """Tell whether this was not found valid yet."""
