@@ -274,12 +274,33 @@ def test_a_release_can_be_published_again(imaged: Imaged) -> None:
         assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
 
 
-def test_the_latest_is_the_highest_release(imaged: Imaged) -> None:
-    imaged.skopeo("copy", f"docker://{imaged.name}:1.0.0-candidate", f"docker://{imaged.name}:1.0.1rc1")
-    imaged.skopeo("copy", f"docker://{imaged.name}:1.0.0-candidate", f"docker://{imaged.name}:0.10.0")
+def test_the_latest_is_the_highest_release(imaged: Imaged, evil: str) -> None:
+    # Neither an older release nor one before the next is higher.
+    for other in ("0.10.0", "1.0.1rc1"):
+        imaged.skopeo("copy", f"docker://{imaged.name}:evil", f"docker://{imaged.name}:{other}")
     assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
-    assert "latest" in imaged.tags()
-    imaged.skopeo("delete", f"docker://{imaged.name}:latest")
+    assert imaged.digest("latest") == imaged.digest("1.0.0") != evil
+    for newest in ("1.10.0", "latest"):
+        imaged.skopeo("copy", f"docker://{imaged.name}:evil", f"docker://{imaged.name}:{newest}")
+    assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
+    assert imaged.digest("latest") == evil
+
+
+def test_an_image_of_another_commit_is_refused(imaged: Imaged, keys: KeyPair) -> None:
+    cosign = imaged.release.artifact("cosign", ".cosign")
+    predicate = json.loads((cosign / "provenance.json").read_text(encoding="utf-8"))
+    predicate["buildDefinition"]["resolvedDependencies"][0]["digest"]["gitCommit"] = "0" * 40
+    (imaged.home / "other.json").write_text(json.dumps(predicate), encoding="utf-8")
+    files = {"signing-config": imaged.home / "services.json", "trusted-root": imaged.home / "root.json"}
+    for command, out in files.items():
+        imaged.cosign(command, "create", "--out", out)
+    services = [word for name, file in files.items() for word in (f"--{name}", file)]
+    name = f"{imaged.name}@{imaged.digest('1.0.0-candidate')}"
+    what = ("--type", "slsaprovenance1", "--predicate", imaged.home / "other.json", name)
+    imaged.cosign("attest", "--yes", "--key", "env://COSIGN_PRIVATE_KEY", *services, *what, **keys.variables)
+    done = imaged.release.retry("verify-image")
+    assert done.results == {"verify-image": "failed"}
+    assert done.last_line("verify-image") == "Do not use this image. It was signed for another tag or commit."
 
 
 @pytest.mark.parametrize(
