@@ -19,6 +19,11 @@ from tests.pipeline import Expander, bare_clone, tagged_copy
 Bake = Callable[..., BakedProject]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Use half as many workers again as there are cores: a test that runs a pipeline also waits for it."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a combination once for each of them.
 
