@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.baked import BakedProject, commit_all, run
+from tests.baked import BakedProject, run
 from tests.options import DECLARED, DEFAULTS, ROOT
 
 VERSION = DECLARED["_component_version"]
@@ -77,33 +76,6 @@ def test_by_cruft(template_repository: Path, expected: dict[str, str], tmp_path:
     assert contents(project) == expected
     assert json.loads(project.read(".cruft.json"))["template"] == str(template_repository)
     project.run(*CRUFT, "check")
-
-
-def test_made_by_cookiecutter_and_updated_by_cruft(template_repository: Path, tmp_path: Path) -> None:
-    template = tmp_path / "template"
-    shutil.copytree(template_repository, template)
-    hostile = ('author_name=Robert "Bob" O\'Connor', "project_description=100% C:\\new {x} }} %} #} `$HOME` é")
-    run(*COOKIECUTTER, f"git+{template.as_uri()}", "--no-input", "--output-dir", tmp_path, *hostile)
-    project = made_in(tmp_path)
-    commit_all(project.path)
-    project.run(*CRUFT, "check")
-
-    # A new file, which asks for a filter that the old template does not have.
-    folder = "{{cookiecutter.__project_folder}}"
-    (template / folder / "SECURITY.md").write_text("{{ 'By ' ~ cookiecutter.author_name | shout }}\n", encoding="utf-8")
-    filters = template / "local_extensions.py"
-    text = filters.read_text(encoding="utf-8")
-    filters.write_text(f"{text}\n\nFILTERS['shout'] = str.upper\n", encoding="utf-8")
-    commit_all(template, "Add a file")
-
-    (project.path / "README.md").write_text("# Mine now\n", encoding="utf-8")
-    commit_all(project.path, "Change a file")
-    project.run(*CRUFT, "update", "--skip-apply-ask")
-    updated = made_in(tmp_path)
-    assert updated.read("SECURITY.md") == 'By ROBERT "BOB" O\'CONNOR\n'
-    assert updated.read("README.md") == "# Mine now\n"
-    changed = updated.run("git", "status", "--porcelain").splitlines()
-    assert sorted(line.split()[-1] for line in changed) == [".cruft.json", "SECURITY.md"]
 
 
 def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
