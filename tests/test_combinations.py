@@ -170,6 +170,8 @@ def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander:
     supported = pythons({**DECLARED, **project.options})
     expected = {"preflight", "lint", "coverage", "build", *(f"test: [{python}]" for python in supported)}
     signing, publish = project.options["signing"], project.options["publish"]
+    if event == "schedule":
+        expected |= {"drift"}
     if event == "tag" and signing != "none":
         expected |= {"cosign", "sign", "verify"}
     if event == "tag" and signing == "keyless":

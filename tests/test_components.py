@@ -84,7 +84,8 @@ def test_components_agree_on_the_defaults_of_common_inputs() -> None:
     for input_name in ("python_container_image", "python_version"):
         specs = [inputs[input_name] for inputs, _ in map(parts, component_names()) if input_name in inputs]
         assert len(specs) > 1
-        assert all(spec["default"] == specs[0]["default"] for spec in specs)
+        # `drift` needs git, which the slim images do not have.
+        assert len({str(spec["default"]).removesuffix("-slim") for spec in specs}) == 1
     inputs, _ = parts("lint")
     assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
 

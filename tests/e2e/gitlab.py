@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pip._internal.models.index import PyPI
 from werkzeug.wrappers import Request, Response
 
+from tests.e2e import git_http
 from tests.e2e.gitlab_api import authenticate, message, respond
 from tests.e2e.id_tokens import Issuer
 from tests.e2e.registry_tokens import AUTH_PATH, Doorkeeper
@@ -32,6 +33,7 @@ class Project:
 
     GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
     None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
+    `access_token` is one of the project, with all rights; `allowed` are the projects whose jobs may read it.
     """
 
     id: int
@@ -40,11 +42,13 @@ class Project:
     upstream: str | None
     repository: Path | None = None
     allow_duplicates: bool = True
+    allowed: list[Project] = field(default_factory=list)
     token: str = field(default_factory=lambda: f"glcbt-{secrets.token_urlsafe(20)}", repr=False)
+    access_token: str = field(default_factory=lambda: f"glpat-{secrets.token_urlsafe(20)}", repr=False)
     pypiserver: WSGIApplication = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for registry in ("pypi", "generic", "releases"):
+        for registry in ("pypi", "generic", "releases", "merge_requests"):
             (self.folder / registry).mkdir(parents=True)
         self.pypiserver = index_of(self.folder / "pypi")
 
@@ -125,10 +129,13 @@ class GitLab(Server):
         return Doorkeeper()
 
     def respond(self, request: Request, path: str) -> Response:
-        """Return the answer of the doorkeeper, of the issuer or of the API."""
+        """Return the answer of the doorkeeper, of git, of the issuer or of the API."""
         caller = authenticate(request, self.projects)
         if path == AUTH_PATH:
             return self.doorkeeper.respond(request, caller)
+        asked = git_http.ASKED.fullmatch(path)
+        if asked:
+            return git_http.respond(request, asked, caller, self.projects)
         return self.issuer.respond(path) or respond(request, path, caller, self.projects)
 
     def refuse(self, status: int) -> Response:
