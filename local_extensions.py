@@ -70,17 +70,29 @@ def jobs(environment: Environment, components: Mapping[str, Mapping[str, Any]], 
     Takes the inputs of each component by its name. Cookiecutter has `templates/` on Jinja's search
     path; the components are read from there, but are no templates of Jinja.
     """
-    if answers["pipeline"] == "self-contained":
-        read = environment.loader.get_source  # type: ignore[union-attr]
-        unrolled = [unroll(read(environment, f"{name}.yml")[0], inputs) for name, inputs in components.items()]
-        return "\n".join(unrolled).rstrip()
-    address = f"$CI_SERVER_FQDN/{answers['_component_project']}"
-    lines = ["include:"]
+    included = answers["pipeline"] == "components"
+    project, version = answers["_component_project"], answers["_component_version"]
+    organisation = answers["_component_inputs"]
+    written = ["include:"] if included else []
     for name, inputs in components.items():
-        lines += [f"  - component: {address}/{name}@{answers['_component_version']}"]
-        lines += ["    inputs:"] * bool(inputs)
-        lines += [f"      {key}: {quoted(value)}" for key, value in inputs.items()]
-    return "\n".join(lines)
+        component = environment.loader.get_source(environment, f"{name}.yml")[0]  # type: ignore[union-attr]
+        common = organisation.keys() & declared_inputs(component).keys() if organisation else ()
+        given = {**{key: organisation[key] for key in sorted(common)}, **inputs}
+        if included:
+            written += [f"  - component: $CI_SERVER_FQDN/{project}/{name}@{version}"]
+            written += ["    inputs:"] * bool(given)
+            written += [f"      {key}: {quoted(value)}" for key, value in given.items()]
+        else:
+            written += [unroll(component, given)]
+    return "\n".join(written).rstrip()
+
+
+def declared_inputs(component: str) -> dict[str, dict[str, Any] | None]:
+    """Return the inputs that the text of a component declares."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    header = yaml.load(component.partition("\n---\n")[0], Loader=loader)  # noqa: S506
+    inputs: dict[str, dict[str, Any] | None] = header["spec"]["inputs"]
+    return inputs
 
 
 def unroll(component: str, inputs: Mapping[str, Any]) -> str:
@@ -90,9 +102,8 @@ def unroll(component: str, inputs: Mapping[str, Any]) -> str:
     keys that would hold nothing. Raises ValueError for an input that the component does not declare
     and for a missing one without a default. https://docs.gitlab.com/ci/inputs/
     """
-    header, jobs = component.split("\n---\n", maxsplit=1)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    declared: dict[str, dict[str, Any] | None] = yaml.load(header, Loader=loader)["spec"]["inputs"]  # noqa: S506
+    jobs = component.partition("\n---\n")[2]
+    declared = declared_inputs(component)
     unknown = sorted(inputs.keys() - declared.keys())
     if unknown:
         raise ValueError(f"unknown inputs: {', '.join(unknown)}")

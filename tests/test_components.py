@@ -75,6 +75,11 @@ def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
             assert script == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(script)
 
 
+def test_what_a_fork_sets_for_all_components_is_an_input() -> None:
+    known = {input_name for name in component_names() for input_name in parts(name)[0]}
+    assert set(DECLARED["_component_inputs"]) <= known
+
+
 def test_jobs_say_why_they_are_there(name: str) -> None:
     _, jobs = component(name).split("\n---\n")
     assert jobs.startswith("# ")
@@ -84,8 +89,7 @@ def test_components_agree_on_the_defaults_of_common_inputs() -> None:
     for input_name in ("python_container_image", "python_version"):
         specs = [inputs[input_name] for inputs, _ in map(parts, component_names()) if input_name in inputs]
         assert len(specs) > 1
-        # `drift` needs git, which the slim images do not have.
-        assert len({str(spec["default"]).removesuffix("-slim") for spec in specs}) == 1
+        assert all(spec["default"] == specs[0]["default"] for spec in specs)
     inputs, _ = parts("lint")
     assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
 

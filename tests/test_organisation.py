@@ -1,0 +1,76 @@
+"""The defaults of an organisation, as `docs/adopting.md` sets them for an imagined one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from cookiecutter.main import cookiecutter
+
+from tests.baked import BakedProject, commit_all, run
+from tests.documents import ADOPTING, block
+from tests.options import DEFAULTS
+from tests.pipeline import Expander, inputs_of, load, tagged_copy
+
+OURS = json.loads(block(ADOPTING, "<!-- organisation -->", "json"))
+# Services of everybody; the addresses of documents are none.
+PUBLIC = re.compile(
+    r"(?<!docs\.)gitlab\.com|docker\.io|quay\.io|ghcr\.io|github\.com|pypi\.org|pythonhosted|"
+    r"(?<![\w.-]/)\b(astral/uv|library/python|buildah/stable|skopeo/stable)"
+)
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fork of the template with these defaults."""
+    folder = tagged_copy(tmp_path_factory.mktemp("fork") / "py-ci-template")
+    file = folder / "cookiecutter.json"
+    declared = json.loads(file.read_text(encoding="utf-8"))
+    assert not OURS.keys() - declared.keys()
+    file.write_text(json.dumps({**declared, **OURS}), encoding="utf-8")
+    commit_all(folder, "Set our defaults")
+    run("git", "remote", "add", "origin", "https://gitlab.example.org/platform/py-ci-template.git", cwd=folder)
+    return folder
+
+
+@pytest.fixture(params=["components", "self-contained"])
+def project(request: pytest.FixtureRequest, fork: Path, tmp_path: Path) -> BakedProject:
+    """A project that somebody of the organisation makes without an answer."""
+    made = cookiecutter(str(fork), no_input=True, output_dir=str(tmp_path), extra_context={"pipeline": request.param})
+    return BakedProject(Path(made), {**DEFAULTS, "pipeline": request.param})
+
+
+def test_nothing_leads_out_of_the_organisation(project: BakedProject) -> None:
+    for name in project.files - {"LICENSE", ".cruft.json"}:
+        assert not PUBLIC.findall(project.read(name)), name
+
+
+def test_the_defaults_are_those_of_the_organisation(project: BakedProject) -> None:
+    metadata = project.pyproject["project"]
+    assert metadata["requires-python"] == ">=3.12"
+    assert metadata["license"] == "LicenseRef-Proprietary"
+    assert metadata["authors"] == [{"name": "Platform Team", "email": "platform@example.org"}]
+    assert metadata["urls"]["Homepage"] == "https://gitlab.example.org/services/my-service"
+    assert "ARG PYTHON_IMAGE=registry.example.org/mirror/library/python:3.14-slim\n" in project.read("Dockerfile")
+    assert "COSIGN_PRIVATE_KEY" in project.read("README.md")
+    assert yaml.safe_load(project.read(".gitlab-ci.yml"))["default"] == {"tags": ["docker"]}
+
+
+def test_each_job_has_an_image_of_the_organisation(project: BakedProject, expander: Expander) -> None:
+    pipeline = project.read(".gitlab-ci.yml")
+    if project.options["pipeline"] == "components":
+        for included in yaml.safe_load(pipeline)["include"]:
+            found = re.fullmatch(r"\$CI_SERVER_FQDN/platform/py-ci-template/([\w-]+)@0\.1\.0", included["component"])
+            assert found, included
+            wanted = {key: value for key, value in OURS["_component_inputs"].items() if key in inputs_of(found[1])}
+            assert {key: included.get("inputs", {}).get(key) for key in wanted} == wanted
+        return
+    expander.validate(pipeline)
+    jobs = {name: job for name, job in load(expander.preview(pipeline)).items() if "script" in job}
+    for name, job in jobs.items():
+        image = job["image"] if isinstance(job["image"], str) else job["image"]["name"]
+        assert image.startswith("registry.example.org/mirror/"), name
+    assert jobs["cosign"]["variables"]["COSIGN_RELEASES"] == "https://files.example.org/cosign"
