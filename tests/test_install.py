@@ -36,20 +36,28 @@ def distributions(project: BakedProject) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def check_everything(project: BakedProject, env: dict[str, str]) -> None:
-    """Run every check that a developer can run."""
+def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
+    """Run every check that a developer can run, one by one."""
     runner = "pytest" if project.options["test_runner"] == "pytest" else "unittest"
-    project.run("python", "-m", runner, env=env)
     project.run("ruff", "check", env=env)
     project.run("ruff", "format", "--check", env=env)
     project.run("mypy", env=env)
+    project.run("python", "-m", runner, env=env)
     project.run("coverage", "run", "-m", runner, env=env)
     project.run("coverage", "combine", env=env)
     project.run("coverage", "report", "--fail-under", "100", env=env)
+
+
+def check_with_tox(project: BakedProject, env: dict[str, str]) -> None:
+    """Run them all at once, on each Python of the machine."""
     printed = project.run("tox", env=env)
     for python in pythons_here(DECLARED["_python_versions"]):
         assert re.search(rf"py{python.replace('.', '')}: OK \(", printed), printed
     assert "congratulations" in printed
+
+
+def check_build(project: BakedProject, env: dict[str, str]) -> None:
+    """Build, and check what was built."""
     for old in (project.path / "dist").glob("*"):
         old.unlink()
     project.run("python", "-m", "build", "--installer", "uv", env=env)
@@ -75,9 +83,12 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     project.run("uv", "venv", "--quiet", ".venv")
     project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "dev", "tox-uv", env=env)
     check_command(project, env)
-    check_everything(project, env)
+    # Of tox before the first commit, see the first steps of the README below.
+    check_step_by_step(project, env)
+    check_build(project, env)
     commit_all(project.path)
-    check_everything(project, env)
+    check_with_tox(project, env)
+    check_build(project, env)
     if options["pre_commit"]:
         project.run("pre-commit", "run", "--all-files", env=env)
     assert project.run("git", "status", "--porcelain") == "", "a check leaves files that git does not ignore"
