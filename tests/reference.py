@@ -1,7 +1,7 @@
 """Writes the parts of the documents that follow from the components: `python -m tests.reference`.
 
 Each stands between two comments in its document: the inputs of the components in docs/components.md, the graph of the
-default project's pipeline in docs/pipeline.md. A test finds those that are out of date.
+default project's pipeline in docs/pipeline.md, and its stages in README.md. A test finds those that are out of date.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,37 +68,74 @@ def components() -> str:
     return "\n\n".join(map(section, component_names()))
 
 
-def graph() -> str:
-    """Draw the default project's pipeline: stages, jobs, what a job needs, and whose files it takes."""
+@dataclass(frozen=True)
+class Drawing:
+    """The default project's pipeline, and its parts as Mermaid names them."""
+
+    stages: list[str]
+    jobs: dict[str, dict[str, Any]]
+
+    def has_rules(self, name: str) -> bool:
+        """Tell whether a job runs for some pushes only, such as those of tags."""
+        return "rules" in self.jobs[name] or "rules" in self.jobs.get(self.jobs[name].get("extends", ""), {})
+
+    def within(self, stage: str) -> list[str]:
+        """Return the jobs of a stage."""
+        return [name for name, job in self.jobs.items() if job["stage"] == stage]
+
+
+def default_pipeline() -> Drawing:
+    """Read the pipeline of a project with the default options."""
     pipeline = yaml.safe_load(render(".gitlab-ci.yml", DEFAULTS))
     jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
-    stages = [".pre", *pipeline["stages"]]
+    return Drawing([".pre", *pipeline["stages"]], jobs)
 
-    def of_a_tag(job: dict[str, Any]) -> bool:
-        return "rules" in job or "rules" in jobs.get(job.get("extends", ""), {})
 
-    def node(name: str) -> str:
-        return name.strip(".").replace("-", "_")
+def node(name: str) -> str:
+    """Return a name that Mermaid takes for a node."""
+    return name.strip(".").replace("-", "_")
 
+
+def graph() -> str:
+    """Draw stages and jobs, what a job needs, and whose files it takes."""
+    drawing = default_pipeline()
     lines = ["```mermaid", "flowchart LR"]
-    for stage in stages:
+    for stage in drawing.stages:
         lines.append(f'  subgraph stage_{node(stage)} ["{stage}"]')
-        for name, job in jobs.items():
-            if job["stage"] == stage:
-                lines.append(f"    {node(name)}{f'([{name}])' if of_a_tag(job) else f'[{name}]'}")
+        for name in drawing.within(stage):
+            lines.append(f"    {node(name)}([{name}])" if drawing.has_rules(name) else f"    {node(name)}[{name}]")
         lines.append("  end")
-    for name, job in jobs.items():
+    for name, job in drawing.jobs.items():
         for need in job.get("needs", []):
             lines.append(f"  {node(need if isinstance(need, str) else need['job'])} --> {node(name)}")
         for dependency in job.get("dependencies", []):
             lines.append(f"  {node(dependency)} -.-> {node(name)}")
-    for earlier, stage in pairwise(stages):
-        if any(job["stage"] == stage and "needs" not in job for job in jobs.values()):
+    for earlier, stage in pairwise(drawing.stages):
+        if any("needs" not in drawing.jobs[name] for name in drawing.within(stage)):
             lines.append(f"  stage_{node(earlier)} ==> stage_{node(stage)}")
     return "\n".join([*lines, "```"])
 
 
+def stages() -> str:
+    """Draw the stages: those of every push, and those that only a tag has."""
+    drawing = default_pipeline()
+    only_tags = [stage for stage in drawing.stages if all(map(drawing.has_rules, drawing.within(stage)))]
+    lines = ["```mermaid", "flowchart LR"]
+    lines += ['  subgraph push ["every push: side by side"]']
+    for stage in drawing.stages:
+        if stage not in only_tags:
+            jobs = [name for name in drawing.within(stage) if not drawing.has_rules(name)]
+            lines.append(f'    stage_{node(stage)}["{"<br>".join(jobs)}"]')
+    lines += ["  end", '  subgraph tag ["a protected tag: one after the other"]']
+    for stage in only_tags:
+        lines.append(f'    stage_{node(stage)}["{"<br>".join(drawing.within(stage))}"]')
+    lines += ["  end", f"  push ==> stage_{node(only_tags[0])}"]
+    lines += [f"  stage_{node(earlier)} --> stage_{node(stage)}" for earlier, stage in pairwise(only_tags)]
+    return "\n".join([*lines, "```"])
+
+
 GENERATED: dict[Path, Callable[[], str]] = {
+    ROOT / "README.md": stages,
     ROOT / "docs" / "components.md": components,
     ROOT / "docs" / "pipeline.md": graph,
 }

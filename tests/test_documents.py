@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cookiecutter
 import pytest
 import yaml
 
@@ -110,10 +111,8 @@ def test_the_graph_is_the_pipeline_that_runs(expander: Expander) -> None:
     node = {stage: re.sub(r"\W", "_", f"stage_{stage}") for stage in order}
     assert edges("==>") == {(node[order[order.index(stage) - 1]], node[stage]) for stage in waiting}
 
-    tag, other = (
-        {job.partition(":")[0] for job in expander.jobs(written, event)} for event in ("tag", "merge request")
-    )
-    assert {nodes[node] for node in re.findall(r"(\w+)\(\[", drawn)} == tag - other
+    always = {job.partition(":")[0] for job in expander.jobs(written, "merge request")}
+    assert {nodes[node] for node in re.findall(r"(\w+)\(\[", drawn)} == jobs.keys() - always
 
 
 def test_every_job_is_described_with_a_link_to_its_inputs() -> None:
@@ -154,6 +153,40 @@ def test_every_remedy_of_a_job_is_documented() -> None:
             assert f"**`{shown}`**" in text, name
 
 
+# Programs whose messages stand in docs/troubleshooting.md.
+MESSAGES_ELSEWHERE = {
+    "Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)": "apt",
+    "are you root?": "apt",
+    "The virtual environment was not created successfully because ensurepip is not available": "Debian's Python",
+    "repository does not exist or may require 'docker login'": "Docker",
+    "fatal: repository '": "git",
+    "detected dubious ownership in repository": "git",
+    "' - content not found": "GitLab",
+    "' - project does not exist or you don't have sufficient permissions": "GitLab",
+    "The project you were looking for could not be found": "GitLab",
+    "This job is stuck because": "GitLab",
+    "403 Forbidden": "GitLab",
+    "No module named 'local_extensions'": "Python",
+    "pip: no such option: --group": "pip",
+    "py314: skipped because could not find python interpreter": "tox",
+}
+VARYING = r"\.\.\.|\[|signing|\bv\d[\w.]*|\d\.x|[A-Z]+_[A-Z_]+(?: and [A-Z_]+)?|\(\d+\)|: (?=No module)"
+
+
+def test_messages_that_troubles_are_found_by_are_said() -> None:
+    """By the template or Cookiecutter, as the sources have them, or by another program that is known here."""
+    files = Path(cookiecutter.__file__).parent.glob("*.py")
+    # A message that goes over several lines is in several strings.
+    said = re.sub(r"['\"]\s+f?['\"]|`", "", SOURCES + "".join(file.read_text(encoding="utf-8") for file in files))
+    bold = re.findall(r"\*\*(`.+?`)\*\*", page("docs/troubleshooting.md"), re.DOTALL)
+    messages = [" ".join(message.split()) for part in bold for message in re.findall(r"`(.+?)`", part, re.DOTALL)]
+    for message in messages:
+        # What differs from case to case is left out.
+        text = max(re.split(VARYING, message), key=len).strip(", ")
+        assert text in said or text in MESSAGES_ELSEWHERE, message
+    assert len(messages) > 30
+
+
 def test_every_option_has_a_prompt_in_words_with_a_recommendation_where_there_is_a_choice() -> None:
     prompts = DECLARED["__prompts__"]
     assert list(prompts) == [name for name in DECLARED if not name.startswith("_")]
@@ -178,6 +211,10 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 def test_ci_calls_the_test_command_of_the_readme() -> None:
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == TEST_COMMAND
     assert TEST_COMMAND in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_links_to_every_document() -> None:
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md"} <= set(linked(ROOT / "README.md"))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
