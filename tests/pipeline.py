@@ -117,10 +117,10 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
 
 
-def with_probe(pipeline: dict[str, Any]) -> str:
-    """Return what says when the jobs of an expanded pipeline run, which many pipelines have in common.
+def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return of each job of an expanded pipeline what says when it runs, by name.
 
-    It has a job more, which runs where the rules of `workflow` start a pipeline: gitlab-ci-local takes variables
+    There is one more, which runs where the rules of `workflow` start a pipeline: gitlab-ci-local takes variables
     from these rules, but does not act on them otherwise.
     """
     kept = ("stage", "rules", "parallel", "when")
@@ -130,14 +130,18 @@ def with_probe(pipeline: dict[str, Any]) -> str:
         if isinstance(job, dict) and "script" in job
     }
     rules = pipeline.get("workflow", {}).get("rules", [{"when": "on_success"}])
-    probe = {"stage": ".pre", "script": [":"], "rules": rules}
-    return yaml.safe_dump({"stages": pipeline.get("stages", []), **jobs, PROBE: probe})
+    return {**jobs, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}
+
+
+def with_probe(pipeline: dict[str, Any]) -> str:
+    """Return what says when the jobs of an expanded pipeline run."""
+    return yaml.safe_dump({"stages": pipeline.get("stages", []), **probes(pipeline)}, sort_keys=False)
 
 
 @lru_cache(maxsize=8)
-def probed(expanded: Path) -> str:
-    """Return `with_probe` of the file of an expanded pipeline; the events of one come one after the other."""
-    return with_probe(load(expanded))
+def loaded(expanded: Path) -> dict[str, Any]:
+    """Return the document of a file that does not change; the questions about one come one after the other."""
+    return load(expanded)
 
 
 def without_empty(value: Any) -> Any:
@@ -147,10 +151,14 @@ def without_empty(value: Any) -> Any:
     return {key: without_empty(item) for key, item in value.items() if item != ""}
 
 
-def jobs_of(listed: str) -> list[str]:
-    """Return the jobs that would run, from gitlab-ci-local's list of a pipeline with the probe."""
-    names = [job["name"] for job in json.loads(listed) if job["when"] != "never"]
-    return [name for name in names if name != PROBE] if PROBE in names else []
+def names_of(listed: str) -> list[str]:
+    """Return the jobs that would run, from gitlab-ci-local's list."""
+    return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
+
+
+def digest(value: Any) -> str:
+    """Return a short name for a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list[str]:
@@ -193,48 +201,47 @@ class Expander:
         return self._once(pipeline, "--preview", "--no-json-schema-validation")
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
-        """Return the names of the jobs that would run for an event."""
-        listed = self._once(
-            probed(self.preview(pipeline)), "--list-json", "--no-json-schema-validation", *EVENTS[event]
-        )
-        return jobs_of(listed.read_text(encoding="utf-8"))
+        """Return the names of the jobs that would run for an event.
+
+        What pipelines have in common is asked once: whether a job runs depends on no other.
+        """
+        expanded = loaded(self.preview(pipeline))
+        asked = {name: digest([name, probe]) for name, probe in probes(expanded).items()}
+        answers = self.cache / f"{digest(event)}.json"
+        with FileLock(answers.with_suffix(".lock")):
+            known: dict[str, list[str]] = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
+            new = {name: probe for name, probe in probes(expanded).items() if asked[name] not in known}
+            if new:
+                text = yaml.safe_dump({"stages": expanded.get("stages", []), **new})
+                listed = self._once(text, "--list-json", "--no-json-schema-validation", *arguments_of(event))
+                running = names_of(listed.read_text(encoding="utf-8"))
+                for name in new:
+                    known[asked[name]] = [each for each in running if each.partition(": [")[0] == name]
+                answers.write_text(json.dumps(known), encoding="utf-8")
+        names = [each for name in asked for each in known[asked[name]]]
+        return [name for name in names if name != PROBE] if PROBE in names else []
 
     def validate(self, pipeline: str) -> None:
         """Check the expanded pipeline against GitLab's own schema, and its scripts with shellcheck as POSIX sh.
 
-        What pipelines have in common is checked once: the whole of both flavours, and each job.
+        What pipelines have in common is checked once: neither looks from one job to another.
         """
-        expanded = self.preview(pipeline)
-        content = without_empty(load(expanded))
-        jobs = {name: job for name, job in content.items() if isinstance(job, dict) and "script" in job}
-        with FileLock(self._mark("pipeline", content).with_suffix(".lock")):
-            if self._is_new("pipeline", content):
-                schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
-                run("check-jsonschema", *schema, expanded)
-                self._mark("pipeline", content).touch()
-        if not any(self._is_new(name, job) for name, job in jobs.items()):
-            return
-        with FileLock(self.cache / "scripts.lock"):
-            new = {name: job for name, job in jobs.items() if self._is_new(name, job)}
-            if new:
-                scripts = self.cache / "scripts.yml"
-                scripts.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
-                verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
-                run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", scripts)
-            for name, job in new.items():
-                self._mark(name, job).touch()
-
-    def _is_new(self, name: str, value: dict[str, Any]) -> bool:
-        """Tell whether this was not found valid yet."""
-        return not self._mark(name, value).exists()
-
-    def _mark(self, name: str, value: dict[str, Any]) -> Path:
-        """Return the file that is there when this was found valid."""
-        content = json.dumps([name, value], sort_keys=True)
-        return self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.valid"
+        content = without_empty(loaded(self.preview(pipeline)))
+        with FileLock(self.cache / "valid.lock"):
+            marks = {name: self.cache / f"{digest([name, value])}.valid" for name, value in content.items()}
+            new = {name: content[name] for name, mark in marks.items() if not mark.exists()}
+            if not new:
+                return
+            checked = self.cache / "new.yml"
+            checked.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
+            run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", checked)
+            verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
+            run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", checked)
+            for name in new:
+                marks[name].touch()
 
     def _once(self, pipeline: str, *arguments: str) -> Path:
-        key = hashlib.sha256("\0".join([pipeline, *arguments]).encode()).hexdigest()[:16]
+        key = digest([pipeline, *arguments])
         answer = self.cache / f"{key}.yml"
         with FileLock(self.cache / f"{key}.lock"):
             if not answer.exists():
