@@ -9,6 +9,7 @@ from tests.options import ROOT
 
 SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
 IMAGE = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
+WORKSHOP = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
 
 
 def block(document: str, before: str) -> str:
