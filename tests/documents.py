@@ -15,6 +15,7 @@ from tests.options import ROOT
 SIGNING = (ROOT / "docs" / "signing.md").read_text(encoding="utf-8")
 ADOPTING = (ROOT / "docs" / "adopting.md").read_text(encoding="utf-8")
 IMAGE = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
+WORKSHOP = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8")
 
 
 def block(document: str, before: str, language: str = "sh") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from tests.baked import commit_all, run
 from tests.e2e.gitlab import GitLab, package_index
-from tests.e2e.runner import pythons_here, run_pipeline, shell_executor
+from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline, shell_executor
 from tests.options import DECLARED
-from tests.pipeline import EVENTS, bare_clone, copy_working_tree, tagged_copy
+from tests.pipeline import EVENTS, bare_clone, copy_working_tree, load, tagged_copy
 
 TOOLS = {
     "git": "install it first",
@@ -21,6 +22,8 @@ TOOLS = {
 }
 # They need a container registry, and rights that not every machine gives.
 IMAGE_JOBS = ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
+# A folder that has it was written by an earlier run, and may be written anew.
+TABLE = "jobs.txt"
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +39,79 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--download-pythons", action="store_true", help="let uv download the Pythons that this machine lacks"
     )
+    parser.add_argument(
+        "--containers",
+        choices=["docker", "podman"],
+        help="give each job a container of its image; without it, jobs run in a shell",
+    )
+    parser.add_argument(
+        "--variables",
+        type=Path,
+        metavar="FOLDER",
+        help="CI/CD variables of the project: each file of the folder is one, of its name and with its content",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help=f"keep artifacts and reports there, in a folder for each job, with log.txt and {TABLE}",
+    )
     return parser.parse_args()
+
+
+def problems(given: argparse.Namespace) -> list[str]:
+    """Return a line for each thing that stands in the way."""
+    needed = {**TOOLS, **({given.containers: "install it first"} if given.containers else {})}
+    found = [f"{tool} is missing: {remedy}." for tool, remedy in needed.items() if not shutil.which(tool)]
+    if not (given.project / ".git").exists() or not (given.project / ".gitlab-ci.yml").exists():
+        found.append(f"{given.project} is no git repository with a .gitlab-ci.yml.")
+    if given.variables and not given.variables.is_dir():
+        found.append(f"{given.variables} is no folder with a file for each variable.")
+    if given.output:
+        if given.output.resolve().is_relative_to(given.project.resolve()):
+            found.append(f"{given.output} is in the project, which would then have it as a file: name one outside.")
+        elif given.output.exists() and not (given.output / TABLE).exists() and list(given.output.iterdir()):
+            found.append(f"{given.output} has other files, which are kept: name an empty folder, or one that is new.")
+    return found
+
+
+def read_variables(folder: Path) -> dict[str, str]:
+    """Return the variables of a folder; an editor ends a file with a new line, which the value does not have."""
+    files = [path for path in folder.iterdir() if re.fullmatch(r"[A-Za-z_]\w*", path.name)]
+    return {file.name: file.read_text(encoding="utf-8").rstrip("\n") for file in files}
+
+
+def executor(containers: str | None) -> Executor:
+    """Return a runner that gives jobs containers, or a shell with all Pythons of this machine."""
+    if containers:
+        # With the network of the machine, which has GitLab on loopback.
+        return Executor(containers=True, arguments=("--container-executable", containers, "--network", "host"))
+    return shell_executor(list(pythons_here(DECLARED["_python_versions"]).values()))
+
+
+def keep(done: Pipeline, containers: str | None, folder: Path) -> None:
+    """Write what GitLab would keep: the artifacts and reports of each job, all output and the table of jobs.
+
+    A report of a job in a container is there if it is an artifact too.
+    """
+    folder.mkdir(parents=True)
+    pipeline = load(done.repository / ".gitlab-ci-local" / ("pipeline.yml" if containers else "shell.yml"))
+    for name in done.jobs:
+        # One that is easy to type: test-3.13 for test: [3.13].
+        kept = folder / re.sub(r"[^\w.]+", "-", name).strip("-")
+        artifacts, built = done.artifact(name, "."), done.report(name, ".")
+        if artifacts.exists():
+            shutil.copytree(artifacts, kept)
+        reports = pipeline[name.partition(": [")[0]].get("artifacts", {}).get("reports", {})
+        for value in reports.values():
+            paths = value["path"] if isinstance(value, dict) else value
+            for path in [paths] if isinstance(paths, str) else paths:
+                for report in built.glob(path):
+                    target = kept / report.relative_to(built)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(report, target)
+    (folder / "log.txt").write_text(done.output, encoding="utf-8")
+    (folder / TABLE).write_text(f"{done.table}\n", encoding="utf-8")
 
 
 def copy_of(project: Path, folder: Path) -> Path:
@@ -53,23 +128,26 @@ def copy_of(project: Path, folder: Path) -> Path:
 def main() -> int:
     """Run the pipeline; return 0 where it passed, 1 where a job failed, 2 where it could not run."""
     given = arguments()
-    lacking = [f"{tool} is missing: {remedy}." for tool, remedy in TOOLS.items() if not shutil.which(tool)]
-    if not (given.project / ".git").exists() or not (given.project / ".gitlab-ci.yml").exists():
-        lacking.append(f"{given.project} is no git repository with a .gitlab-ci.yml.")
+    lacking = problems(given)
     if lacking:
         print(*lacking, sep="\n", file=sys.stderr)
         return 2
+    if given.output and given.output.exists():
+        shutil.rmtree(given.output)
     folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
     with GitLab(folder / "gitlab", package_index()) as gitlab:
-        variables = gitlab.variables(gitlab.add_project(f"your-group/{given.project.resolve().name}"))
+        copy = copy_of(given.project, folder)
+        variables = gitlab.variables(gitlab.add_project(f"your-group/{copy.name}", copy))
         if given.download_pythons:
             variables["UV_PYTHON_DOWNLOADS"] = "automatic"
+        if given.variables:
+            variables |= read_variables(given.variables)
         try:
             done = run_pipeline(
                 str(shutil.which("gitlab-ci-local")),
-                copy_of(given.project, folder),
+                copy,
                 bare_clone(tagged_copy(folder / "template"), folder / "template.git"),
-                shell_executor(list(pythons_here(DECLARED["_python_versions"]).values())),
+                executor(given.containers),
                 given.event,
                 variables,
                 given.jobs,
@@ -79,12 +157,20 @@ def main() -> int:
         except ValueError as refused:
             print(f"GitLab would refuse this pipeline:\n{refused}", file=sys.stderr)
             return 2
+        finally:
+            # It has their values, and a token.
+            (copy / ".gitlab-ci-local" / "variables.yml").unlink(missing_ok=True)
     if not done.jobs:
         print(f"No job runs for this event: {given.event}.")
         return 0
     if (given.project / "Dockerfile").exists():
         print(f"\nLeft out, for want of a container registry: {', '.join(IMAGE_JOBS)}.")
-    print(f"\n{done.table}\n\nReports and artifacts: {done.repository / '.gitlab-ci-local'}")
+    kept = given.output or done.repository / ".gitlab-ci-local"
+    if given.output:
+        keep(done, given.containers, given.output)
+        # What a container wrote may be root's.
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"\n{done.table}\n\nReports and artifacts: {kept}")
     return 0 if done.status == 0 else 1
 
 

@@ -54,6 +54,7 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
     assert list(folder.glob("artifacts/build/dist/*.whl"))
     assert (folder / "builds" / "lint" / "tests" / "test_more.py").exists()
+    assert not (folder / "variables.yml").exists(), "it has the token of the jobs"
     after = (
         project.run("git", "status", "--porcelain"),
         project.run("git", "rev-parse", "HEAD"),
@@ -62,11 +63,21 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     assert after == before
 
 
-def test_a_job_that_fails_is_in_the_table_and_in_the_exit_status(project: BakedProject) -> None:
+def test_a_job_that_fails_is_in_the_table_and_in_the_exit_status_and_leaves_its_reports(
+    project: BakedProject, tmp_path: Path
+) -> None:
     (project.path / "src" / "my_service" / "app.py").write_text("import os\n", encoding="utf-8")
-    status, printed = tool(project.path, "lint")
+    results = tmp_path / "results"
+    (results / "of-an-earlier-run").mkdir(parents=True)
+    (results / "jobs.txt").touch()
+    status, printed = tool(project.path, "lint", "--output", results)
     assert status == 1
     assert re.search(r"^lint  failed +\d", printed, re.MULTILINE)
+    assert printed.splitlines()[-1] == f"Reports and artifacts: {results}"
+    files = {path.relative_to(results).as_posix() for path in results.rglob("*")}
+    assert files == {"jobs.txt", "log.txt", "lint", "lint/gl-code-quality-report.json"}
+    assert "F401" in (results / "lint" / "gl-code-quality-report.json").read_text(encoding="utf-8")
+    assert (results / "jobs.txt").read_text(encoding="utf-8") in printed
 
 
 def test_an_event_without_a_pipeline(project: BakedProject) -> None:
@@ -93,3 +104,16 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
         f"{tmp_path} is no git repository with a .gitlab-ci.yml.",
     ]
     assert run("git", "--version")
+
+
+def test_what_would_be_lost_or_is_no_folder_is_said_at_once(project: BakedProject, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").touch()
+    status, printed = tool(project.path, "--output", tmp_path, "--variables", tmp_path / "letter.txt")
+    assert status == 2
+    assert printed.splitlines() == [
+        f"{tmp_path / 'letter.txt'} is no folder with a file for each variable.",
+        f"{tmp_path} has other files, which are kept: name an empty folder, or one that is new.",
+    ]
+    status, printed = tool(project.path, "--output", project.path / "results")
+    assert status == 2
+    assert "is in the project, which would then have it as a file: name one outside." in printed
