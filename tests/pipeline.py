@@ -64,10 +64,10 @@ PROBE = "does-the-workflow-start"
 
 def arguments_of(event: str) -> list[str]:
     """Return how gitlab-ci-local is told of an event; those of a tag may name another: "tag v1.1.0"."""
-    name, _, tag = event.rpartition(" v")
+    name, _, tag = event.rpartition(" ")
     if name not in EVENTS:
         return EVENTS[event]
-    return [word.replace("v1.0.0", f"v{tag}") for word in EVENTS[name]]
+    return [word.replace("v1.0.0", tag) for word in EVENTS[name]]
 
 
 def copy_working_tree(source: Path, folder: Path) -> None:
@@ -131,7 +131,7 @@ def with_probe(pipeline: dict[str, Any]) -> str:
     }
     rules = pipeline.get("workflow", {}).get("rules", [{"when": "on_success"}])
     probe = {"stage": ".pre", "script": [":"], "rules": rules}
-    return yaml.safe_dump({"stages": pipeline.get("stages", []), **jobs, PROBE: probe})
+    return yaml.safe_dump({"stages": pipeline.get("stages", []), **jobs, PROBE: probe}, sort_keys=False)
 
 
 @lru_cache(maxsize=8)
@@ -195,7 +195,7 @@ class Expander:
     def jobs(self, pipeline: str, event: str) -> list[str]:
         """Return the names of the jobs that would run for an event."""
         listed = self._once(
-            probed(self.preview(pipeline)), "--list-json", "--no-json-schema-validation", *EVENTS[event]
+            probed(self.preview(pipeline)), "--list-json", "--no-json-schema-validation", *arguments_of(event)
         )
         return jobs_of(listed.read_text(encoding="utf-8"))
 
