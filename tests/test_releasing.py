@@ -96,11 +96,10 @@ def test_the_command_of_the_job_fails_with_them() -> None:
 
 def test_documents_show_the_version_that_projects_pin() -> None:
     project = re.escape(DECLARED["_component_project"])
-    shown = re.compile(rf"{project}/[\w-]+@([\w.~-]*\w)|--checkout ([\w.]*\w)")
+    shown = re.compile(rf"(?:{project}/[\w-]+@|--checkout )(\d+\.\d+\.\d+)")
     found = set()
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for versions in shown.findall(page.read_text(encoding="utf-8")):
-            found.add("".join(versions))
+        found.update(shown.findall(page.read_text(encoding="utf-8")))
     assert found == {VERSION}
 
 
