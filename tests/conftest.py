@@ -38,6 +38,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("combination", marked)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test that needs the runner program, so that `-m "not runner"` leaves it out."""
+    if "gitlab_ci_local" in getattr(item, "fixturenames", ()):
+        item.add_marker("runner")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the person's settings of Cookiecutter and git out of the tests, and the tests out of them."""

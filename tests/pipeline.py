@@ -64,10 +64,10 @@ PROBE = "does-the-workflow-start"
 
 def arguments_of(event: str) -> list[str]:
     """Return how gitlab-ci-local is told of an event; those of a tag may name another: "tag v1.1.0"."""
-    name, _, tag = event.rpartition(" v")
+    name, _, tag = event.rpartition(" ")
     if name not in EVENTS:
         return EVENTS[event]
-    return [word.replace("v1.0.0", f"v{tag}") for word in EVENTS[name]]
+    return [word.replace("v1.0.0", tag) for word in EVENTS[name]]
 
 
 def copy_working_tree(source: Path, folder: Path) -> None:

@@ -24,6 +24,9 @@ TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install --quiet tox-uv &&
 CONTENTS = {name: list(yaml.safe_load_all(component(name)))[1] for name in component_names()}
 JOBS: dict[str, str] = {name: next(iter(jobs)) for name, jobs in CONTENTS.items()}
 
+# The pipeline of the template itself.
+OWN = load(ROOT / ".gitlab-ci.yml")
+
 # What has a name in the components, in the template, or in what makes and runs it.
 FILES = [
     name
@@ -44,6 +47,8 @@ ELSEWHERE = {
     "forbidden-word": "the example of a component",
     "qemu-user-static": "Debian",
     "read_api": "GitLab",
+    "tamper": "the workshop's attacker",
+    "workshop-service": "the workshop's project",
 }
 
 
@@ -250,7 +255,7 @@ def test_names_in_the_documents_exist(document: Path) -> None:
 KINDS: dict[str, set[str]] = {
     "component": set(JOBS),
     "input": {key for name in JOBS for key in inputs_of(name)},
-    "job": set(JOBS.values()),
+    "job": {*JOBS.values(), *(name for name, job in OWN.items() if isinstance(job, dict) and "script" in job)},
     "option": {name for name in DECLARED if not name.startswith("_")},
     "stage": {inputs_of(name)["stage"]["default"] for name in JOBS},
 }

@@ -1,4 +1,4 @@
-"""Runs the pipeline of a project on this machine: `python -m tests.e2e ../my-service`."""
+"""Runs the pipeline of a project, or of a new one, on this machine: `python -m tests.e2e ../my-service`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from cookiecutter.exceptions import CookiecutterException
+from cookiecutter.main import cookiecutter
 
 from tests.baked import commit_all, run
 from tests.e2e.gitlab import GitLab, package_index
 from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline, shell_executor
-from tests.options import DECLARED
+from tests.options import DECLARED, ROOT
 from tests.pipeline import EVENTS, bare_clone, copy_working_tree, load, tagged_copy
 
 TOOLS = {
@@ -33,9 +37,14 @@ def arguments() -> argparse.Namespace:
         description="Run the GitLab pipeline of a project here, with a GitLab on loopback that has its registries. "
         "The project itself stays as it is: a copy of its files as they are now is run.",
     )
-    parser.add_argument("project", type=Path, help="the folder of the project, a git repository")
+    parser.add_argument(
+        "project", type=Path, nargs="?", help="the folder of the project, a git repository; without it, a new one"
+    )
     parser.add_argument("jobs", nargs="*", help="the jobs to run with what they need; without any, all")
     parser.add_argument("--event", choices=EVENTS, default="branch", help="what starts the pipeline: %(default)s")
+    parser.add_argument(
+        "--answer", action="append", default=[], metavar="NAME=VALUE", help="what a new project is made with"
+    )
     parser.add_argument(
         "--download-pythons", action="store_true", help="let uv download the Pythons that this machine lacks"
     )
@@ -56,19 +65,34 @@ def arguments() -> argparse.Namespace:
         metavar="FOLDER",
         help=f"keep artifacts and reports there, in a folder for each job, with log.txt and {TABLE}",
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.project and given.answer:
+        parser.error("--answer is for a new project")
+    for answer in given.answer:
+        name, equals, _ = answer.partition("=")
+        # Cookiecutter says nothing about a name that it does not know.
+        if not equals or name.startswith("_") or name not in DECLARED:
+            parser.error(f"--answer {answer}: give it as NAME=VALUE, with a name of docs/options.md")
+    return given
+
+
+def bake(answers: Sequence[str], pythons: list[str], folder: Path) -> Path:
+    """Make a project for these Pythons, with the answers that differ from the defaults."""
+    context = {"_python_versions": pythons, **dict(answer.split("=", 1) for answer in answers)}
+    made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
+    return Path(made)
 
 
 def problems(given: argparse.Namespace) -> list[str]:
     """Return a line for each thing that stands in the way."""
     needed = {**TOOLS, **({given.containers: "install it first"} if given.containers else {})}
     found = [f"{tool} is missing: {remedy}." for tool, remedy in needed.items() if not shutil.which(tool)]
-    if not (given.project / ".git").exists() or not (given.project / ".gitlab-ci.yml").exists():
+    if given.project and not all((given.project / name).exists() for name in (".git", ".gitlab-ci.yml")):
         found.append(f"{given.project} is no git repository with a .gitlab-ci.yml.")
     if given.variables and not given.variables.is_dir():
         found.append(f"{given.variables} is no folder with a file for each variable.")
     if given.output:
-        if given.output.resolve().is_relative_to(given.project.resolve()):
+        if given.project and given.output.resolve().is_relative_to(given.project.resolve()):
             found.append(f"{given.output} is in the project, which would then have it as a file: name one outside.")
         elif given.output.exists() and not (given.output / TABLE).exists() and list(given.output.iterdir()):
             found.append(f"{given.output} has other files, which are kept: name an empty folder, or one that is new.")
@@ -81,12 +105,12 @@ def read_variables(folder: Path) -> dict[str, str]:
     return {file.name: file.read_text(encoding="utf-8").rstrip("\n") for file in files}
 
 
-def executor(containers: str | None) -> Executor:
-    """Return a runner that gives jobs containers, or a shell with all Pythons of this machine."""
+def executor(containers: str | None, pythons: dict[str, Path]) -> Executor:
+    """Return a runner that gives jobs containers, or a shell with the Pythons of this machine."""
     if containers:
         # With the network of the machine, which has GitLab on loopback.
         return Executor(containers=True, arguments=("--container-executable", containers, "--network", "host"))
-    return shell_executor(list(pythons_here(DECLARED["_python_versions"]).values()))
+    return shell_executor(list(pythons.values()))
 
 
 def keep(done: Pipeline, containers: str | None, folder: Path) -> None:
@@ -135,8 +159,15 @@ def main() -> int:
     if given.output and given.output.exists():
         shutil.rmtree(given.output)
     folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    pythons = pythons_here(DECLARED["_python_versions"])
+    wanted = DECLARED["_python_versions"] if given.download_pythons else list(pythons)
+    try:
+        project = given.project or bake(given.answer, wanted, folder / "new")
+    except (CookiecutterException, ValueError) as refused:
+        print(f"The answers were refused: {refused}", file=sys.stderr)
+        return 2
     with GitLab(folder / "gitlab", package_index()) as gitlab:
-        copy = copy_of(given.project, folder)
+        copy = copy_of(project, folder)
         variables = gitlab.variables(gitlab.add_project(f"your-group/{copy.name}", copy))
         if given.download_pythons:
             variables["UV_PYTHON_DOWNLOADS"] = "automatic"
@@ -147,7 +178,7 @@ def main() -> int:
                 str(shutil.which("gitlab-ci-local")),
                 copy,
                 bare_clone(tagged_copy(folder / "template"), folder / "template.git"),
-                executor(given.containers),
+                executor(given.containers, pythons),
                 given.event,
                 variables,
                 given.jobs,
@@ -163,7 +194,7 @@ def main() -> int:
     if not done.jobs:
         print(f"No job runs for this event: {given.event}.")
         return 0
-    if (given.project / "Dockerfile").exists():
+    if (project / "Dockerfile").exists():
         print(f"\nLeft out, for want of a container registry: {', '.join(IMAGE_JOBS)}.")
     kept = given.output or done.repository / ".gitlab-ci-local"
     if given.output:

@@ -92,6 +92,24 @@ def test_a_pipeline_that_gitlab_would_refuse(project: BakedProject) -> None:
     assert "GitLab would refuse this pipeline:" in printed
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--answer", "docker"], "--answer docker: give it as NAME=VALUE, with a name of docs/options.md"),
+        (["--answer", "dokcer=no"], "--answer dokcer=no: give it as NAME=VALUE, with a name of docs/options.md"),
+        (["--answer", "docker=no", "../my-service"], "--answer is for a new project"),
+        (["--answer", "author_email=me"], "author_email 'me' is not an email address"),
+        (["--answer", "signing=maybe"], "The answers were refused: maybe provided for choice variable signing"),
+    ],
+)
+def test_answers_that_make_no_project(arguments: list[str], said: str, gitlab_ci_local: str) -> None:
+    need("rsync", "apt install rsync")
+    status, printed = tool(*arguments)
+    assert status == 2
+    assert said in printed
+    assert "Traceback" not in printed
+
+
 def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
     git = tmp_path / "bin" / "git"
     git.parent.mkdir()
