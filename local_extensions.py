@@ -161,7 +161,7 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
     link = {
         "template": address,
         "commit": commit,
-        "checkout": answers["_checkout"],
+        "checkout": answers.get("_checkout"),
         "context": {"cookiecutter": {k: v for k, v in answers.items() if not k.startswith("_")}},
         "directory": "".join(prefix).strip("/") or None,
     }

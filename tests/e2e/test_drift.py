@@ -25,6 +25,13 @@ NEWER = {"0.2.0": "- `lint` has a new rule.", "0.10.0": "- The threshold is lowe
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template with releases after the one that is here now, and one that is not ready."""
     template = tagged_copy(tmp_path_factory.mktemp("released") / "py-ci-template")
+    # What the template's code finds in its environment goes into the project.
+    hook = template / "hooks" / "post_gen_project.py"
+    edit(
+        hook,
+        "import sys\n",
+        'import sys\n\nwith open("environment", "w") as file:\n    print(*os.environ, file=file)\n',
+    )
     for version, change in NEWER.items():
         edit(template / "CHANGELOG.md", "## Unreleased", f"## Unreleased\n\n## {version} - 2026-12-01\n\n{change}")
         edit(template / "templates" / "lint.yml", "# Checks", f"# As of {version}:\n# Checks")
@@ -127,7 +134,10 @@ def test_opens_one_merge_request_for_a_release(nightly: Nightly, here: Project, 
     repository = here.repository
     assert repository
     changed = run("git", "diff", "--name-only", "main", request["source_branch"], cwd=repository).split()
-    assert changed == [".cruft.json", ".gitlab-ci.yml"]
+    assert changed == [".cruft.json", ".gitlab-ci.yml", "environment"]
+    seen = run("git", "show", f"{request['source_branch']}:environment", cwd=repository).split()
+    assert "PATH" in seen
+    assert not [name for name in seen if name.startswith(("CI_", "GITLAB_", "DRIFT_"))]
     link = json.loads(run("git", "show", f"{request['source_branch']}:.cruft.json", cwd=repository))
     assert link["checkout"] == "0.10.0"
     assert link["template"] == f"{gitlab.url}/org/py-ci-template.git"

@@ -15,7 +15,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tests.baked import commit_all
-from tests.conftest import lacking, need
+from tests.conftest import need
 from tests.documents import WORKSHOP, block
 from tests.e2e.images import HELPER, RELEASES, Podman, uv_image
 from tests.pipeline import tagged_copy
@@ -166,17 +166,17 @@ def walk(
     warm: dict[str, str],
 ) -> Walk:
     """A participant with a shell, whose Pythons are those of this machine."""
-    if len(pythons) < 2:
-        lacking("two Pythons are needed for a matrix: install another one that pyenv or PATH has")
     folder = tmp_path_factory.mktemp("workshop")
-    oldest, *_, newest = pythons
+    # Without two of them, uv fetches those of the document, as it does for a participant.
+    shown = ["3.11", "3.13"]
+    oldest, *_, newest = pythons if len(pythons) > 1 else shown
     # Where gitlab-ci-local finds what a person has set for all projects; it would take a path for the file.
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in warm.items()}
     home = folder / ".gitlab-ci-local" / "variables.yml"
     home.parent.mkdir()
     home.write_text(yaml.safe_dump({"global": typed}), encoding="utf-8")
     env = {"GCL_HOME": str(folder), "PATH": os.pathsep.join([str(cosign.parent), os.environ["PATH"]]), **warm}
-    walk = begin(folder, env, {"3.11": oldest, "3.13": newest})
+    walk = begin(folder, env, dict(zip(shown, (oldest, newest), strict=True)))
     settings = walk.clone / "cookiecutter.json"
     declared = json.loads(settings.read_text(encoding="utf-8"))
     settings.write_text(json.dumps({**declared, "_python_versions": [oldest, newest]}), encoding="utf-8")
