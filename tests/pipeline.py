@@ -133,11 +133,6 @@ def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {**jobs, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}
 
 
-def with_probe(pipeline: dict[str, Any]) -> str:
-    """Return what says when the jobs of an expanded pipeline run."""
-    return yaml.safe_dump({"stages": pipeline.get("stages", []), **probes(pipeline)}, sort_keys=False)
-
-
 @lru_cache(maxsize=8)
 def loaded(expanded: Path) -> dict[str, Any]:
     """Return the document of a file that does not change; the questions about one come one after the other."""
@@ -212,7 +207,7 @@ class Expander:
             known: dict[str, list[str]] = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
             new = {name: probe for name, probe in probes(expanded).items() if asked[name] not in known}
             if new:
-                text = yaml.safe_dump({"stages": expanded.get("stages", []), **new})
+                text = yaml.safe_dump({"stages": expanded.get("stages", []), **new}, sort_keys=False)
                 listed = self._once(text, "--list-json", "--no-json-schema-validation", *arguments_of(event))
                 running = names_of(listed.read_text(encoding="utf-8"))
                 for name in new:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from tests.baked import run
-from tests.pipeline import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, with_probe
+from tests.pipeline import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, probes
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ def run_pipeline(
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
     (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
     arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *told]
-    arguments += ["--file", str(expanded.relative_to(repository)), *executor.arguments]
+    # `expand` has checked it against the schema.
+    arguments += ["--no-json-schema-validation", "--file", str(expanded.relative_to(repository)), *executor.arguments]
     if not executor.containers:
         arguments.append("--shell-isolation")
     process = subprocess.Popen(
@@ -179,21 +180,35 @@ def run_pipeline(
     return Pipeline(process.wait(), *read(output), output, repository)
 
 
+# What gitlab-ci-local has said already, by all that its answer depends on. It takes a second to start.
+ANSWERS: dict[tuple[str, ...], str] = {}
+
+
 def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any]:
     """Return a pipeline with its includes and inputs resolved; raises ValueError where that cannot be."""
-    status, preview = ask(program, "--preview", cwd=repository, env=env)
-    if status != 0:
-        raise ValueError(preview)
-    pipeline: dict[str, Any] = yaml.safe_load(preview)
+    # The pipeline and what it may include: files of the project, and the components that git's settings lead to.
+    files = run("git", "ls-files", "--stage", "*.yml", cwd=repository)
+    settings = Path(env["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8")
+    if (program, files, settings) not in ANSWERS:
+        status, preview = ask(program, "--preview", cwd=repository, env=env)
+        if status != 0:
+            raise ValueError(preview)
+        ANSWERS[program, files, settings] = preview
+    pipeline: dict[str, Any] = yaml.safe_load(ANSWERS[program, files, settings])
     return pipeline
 
 
 def starts(program: str, pipeline: dict[str, Any], told: Sequence[str], repository: Path, env: dict[str, str]) -> bool:
     """Tell whether the rules of an expanded pipeline start it for what gitlab-ci-local is told of the event."""
-    (repository / ".gitlab-ci-local" / "probe.yml").write_text(with_probe(pipeline), encoding="utf-8")
-    probe = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
-    status, listed = ask(program, *probe, *told, cwd=repository, env=env)
-    return status != 0 or PROBE in names_of(listed)
+    probe = yaml.safe_dump({PROBE: probes(pipeline)[PROBE]})
+    if (program, probe, *told) not in ANSWERS:
+        (repository / ".gitlab-ci-local" / "probe.yml").write_text(probe, encoding="utf-8")
+        options = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
+        status, listed = ask(program, *options, *told, cwd=repository, env=env)
+        if status != 0:
+            raise ValueError(listed)
+        ANSWERS[program, probe, *told] = listed
+    return PROBE in names_of(ANSWERS[program, probe, *told])
 
 
 def without_jobs(pipeline: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
