@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cookiecutter.main import cookiecutter
+from pip._internal.models.index import PyPI
 
 from tests.baked import BakedProject, commit_all, run
 from tests.documents import ADOPTING, block
@@ -19,7 +20,7 @@ from tests.pipeline import Expander, inputs_of, load, tagged_copy
 OURS = json.loads(block(ADOPTING, "<!-- organisation -->", "json"))
 # Services of everybody; the addresses of documents are none.
 PUBLIC = re.compile(
-    r"(?<!docs\.)gitlab\.com|docker\.io|quay\.io|ghcr\.io|github\.com|pypi\.org|pythonhosted|"
+    rf"(?<!docs\.)gitlab\.com|docker\.io|quay\.io|ghcr\.io|github\.com|{PyPI.netloc}|{PyPI.file_storage_domain}|"
     r"(?<![\w.-]/)\b(astral/uv|library/python|buildah/stable|skopeo/stable)"
 )
 
