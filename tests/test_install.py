@@ -88,7 +88,6 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     check_build(project, env)
     commit_all(project.path)
     check_with_tox(project, env)
-    check_build(project, env)
     if options["pre_commit"]:
         project.run("pre-commit", "run", "--all-files", env=env)
     assert project.run("git", "status", "--porcelain") == "", "a check leaves files that git does not ignore"
@@ -96,6 +95,7 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     run("git", "tag", "v1.2.3", cwd=project.path)
     project.run("uv", "build", "--quiet", "--clear", env=env)
     wheel, sdist = distributions(project)
+    project.run("twine", "check", "--strict", wheel, sdist, env=env)
     assert (wheel.name, sdist.name) == ("my_service-1.2.3-py3-none-any.whl", "my_service-1.2.3.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if not name.startswith("my_service-1.2.3.dist-info/")}

@@ -226,9 +226,8 @@ def test_a_service_that_stays_down_is_named_and_nothing_is_signed(
     assert signed.release.retry("verify").results == {"verify": "failed"}
 
 
-@pytest.fixture(scope="module", params=["self-contained", "components"])
+@pytest.fixture(scope="module")
 def released(
-    request: pytest.FixtureRequest,
     bake: Bake,
     pipe: Pipe,
     python: str,
@@ -239,10 +238,13 @@ def released(
     upstream: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Released]:
-    """A project as it is made by default, whose tag was pushed."""
-    project = bake(pipeline=request.param, _python_versions=[python], python_version=python)
+    """A project as it is made by default, but with components, on a GitLab below a path; its tag was pushed.
+
+    `test_release.py` has the other flavour, and a GitLab with a host of its own.
+    """
+    project = bake(pipeline="components", _python_versions=[python], python_version=python)
     folder = tmp_path_factory.mktemp("released")
-    with GitLab(folder / "gitlab", upstream) as server, Registry(folder, server) as registry:
+    with GitLab(folder / "gitlab", upstream, "/gitlab") as server, Registry(folder, server) as registry:
         here = server.add_project("your-group/my-service", project.path)
         registry.offer(podman.base, here)
         variables = {**server.variables(here), **registry.variables(here), **warm, **sigstore_services.variables}

@@ -26,10 +26,6 @@ BUNDLES = [f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".pr
 SIGNATURES = sorted(["SHA256SUMS", "SHA256SUMS.sigstore.json", "sbom.cdx.json", *BUNDLES])
 CHANGES = "\n## 1.0.0 - 2026-11-22\n\n### Added\n\n- A greeting for `Ada`.\n\n## 0.9.0\n\n- Older.\n"
 
-# Where GitLab may be on a host of its own: https://docs.gitlab.com/install/relative_url/
-ROOTS = {"self-contained": "", "components": "/gitlab"}
-WATCHED = "self-contained"
-
 
 @dataclass(frozen=True)
 class Released:
@@ -43,9 +39,8 @@ class Released:
     commands: str
 
 
-@pytest.fixture(scope="module", params=ROOTS)
+@pytest.fixture(scope="module")
 def released(
-    request: pytest.FixtureRequest,
     bake: Bake,
     pipe: Pipe,
     python: str,
@@ -57,13 +52,13 @@ def released(
     upstream: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Released]:
-    """A project that is signed with a key and published on GitLab.
+    """A project that is signed with a key and published on GitLab; each process of its jobs was watched.
 
-    Each process of its jobs was watched in one flavour; both have the same scripts.
+    `test_keyless.py` has the flavour with components.
     """
     strace = need("strace", "it shows the arguments of every process: apt install strace")
     folder = tmp_path_factory.mktemp("released")
-    project = bake(pipeline=request.param, signing="key", _python_versions=[python], python_version=python)
+    project = bake(signing="key", _python_versions=[python], python_version=python)
     (project.path / "cosign.pub").write_text(keys.public, encoding="utf-8")
     changelog = project.path / "CHANGELOG.md"
     changelog.write_text(changelog.read_text(encoding="utf-8") + CHANGES, encoding="utf-8")
@@ -73,14 +68,12 @@ def released(
     )
     watched.write_text(f'#!/bin/sh\nexec {watch} {gitlab_ci_local} "$@"\n', encoding="utf-8")
     watched.chmod(0o755)
-    with GitLab(folder / "gitlab", upstream, ROOTS[request.param]) as server, Registry(folder, server) as registry:
+    with GitLab(folder / "gitlab", upstream) as server, Registry(folder, server) as registry:
         here = server.add_project("your-group/my-service", project.path)
         registry.offer(podman.base, here)
         variables = {**server.variables(here), **registry.variables(here), **warm, **keys.variables}
-        program = str(watched) if request.param == WATCHED else gitlab_ci_local
-        done = pipe(project.path, event="tag", executor=imaging, variables=variables, program=program)
-        log = folder / "log"
-        commands = log.read_text(encoding="utf-8", errors="replace") if request.param == WATCHED else ""
+        done = pipe(project.path, event="tag", executor=imaging, variables=variables, program=str(watched))
+        commands = (folder / "log").read_text(encoding="utf-8", errors="replace")
         yield Released(project, done, server, here, variables, commands)
 
 
@@ -118,7 +111,7 @@ def test_no_secret_is_anywhere(released: Released, keys: KeyPair) -> None:
     secrets = [PASSWORD, keys.private, keys.private.splitlines()[1], released.here.token]
     written = released.done.output + released.commands
     asked = "".join(f"{request.path}?{request.query}\n" for request in released.gitlab.requests())
-    assert ("publish" in released.commands) == (released.project.options["pipeline"] == WATCHED)
+    assert "publish" in released.commands
     assert released.here.path.rpartition("/")[2] in asked
     for secret in secrets:
         assert secret not in written
