@@ -186,8 +186,10 @@ ANSWERS: dict[tuple[str, ...], str] = {}
 
 def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any]:
     """Return a pipeline with its includes and inputs resolved; raises ValueError where that cannot be."""
-    # The pipeline and what it may include: files of the project, and the components that git's settings lead to.
-    files = run("git", "ls-files", "--stage", "*.yml", cwd=repository)
+    # The pipeline and what it may include: files of the project as they are now, and the components that git's
+    # settings lead to.
+    names = run("git", "ls-files", "*.yml", cwd=repository).splitlines()
+    files = "\0".join(f"{name}\0{(repository / name).read_text(encoding='utf-8')}" for name in names)
     settings = Path(env["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8")
     if (program, files, settings) not in ANSWERS:
         status, preview = ask(program, "--preview", cwd=repository, env=env)

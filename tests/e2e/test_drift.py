@@ -204,7 +204,7 @@ def lose_link(here: Project, template: Project, gitlab: GitLab) -> str:
 def spoil_token(here: Project, template: Project, gitlab: GitLab) -> str:
     """The token has expired."""
     gitlab.fail_next(1000, path="merge_requests", status=401)
-    return "See whether DRIFT_TOKEN is valid"
+    return "Mend what is named above. DRIFT_TOKEN must be valid"
 
 
 @pytest.mark.parametrize("spoil", [refuse_project, move_template, lose_link, spoil_token])
@@ -226,3 +226,4 @@ def test_an_answer_that_the_template_no_longer_takes(nightly: Nightly, here: Pro
     done = nightly(token=True)
     assert done.results == {"drift": "failed"}, done.output
     assert "cruft cannot make the update, as it says above." in done.log("drift")
+    assert done.last_line("drift").startswith("Mend what is named above.")
