@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
 import re
+import runpy
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import yaml
 from jinja2 import Environment, pass_environment
 from jinja2.ext import Extension
 
-# PEP 503's normal form; the length keeps file names and lines of code within everybody's limits.
-SLUG = re.compile(r"(?=.{1,50}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
+TEMPLATE = Path(__file__).parent
+# The name of the project's folder in the template.
+FOLDER = "{{cookiecutter.project_slug}}"
 INPUT = re.compile(r"\$\[\[\s*inputs\.(\w+)\s*\]\]")
 KEY_OF_ONE_INPUT = re.compile(rf"^ *\w+: \"?{INPUT.pattern}\"?\n", re.MULTILINE)
 
@@ -45,19 +47,30 @@ def python_literal(value: Any) -> str:
     return repr(json.loads(json.dumps(value)))
 
 
-def folder_name(slug: str) -> str:
-    """Return the slug, or a harmless name where the slug cannot name a folder.
+def check(answers: dict[str, Any]) -> str:
+    """End the program with a line for each answer that cannot be used, or make each yes and no a bool.
 
-    Cookiecutter makes the folder before `pre_gen_project` can refuse the slug, and leaves behind
-    the parents that a slash in it made. With this name the refusal leaves nothing.
+    Nothing in the engine catches the SystemExit, so these lines are the last ones.
     """
-    return slug if SLUG.match(slug) else "refused-project-slug"
+    declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
+    found = rules["problems"](answers, declared)
+    if found:
+        sys.exit("\n  - ".join(["The project was not made. Please change:", *found]))
+    switches = [name for name, value in declared.items() if isinstance(value, bool) and name in answers]
+    answers.update({name: rules["boolean"](answers[name]) for name in switches})
+    return ""
+
+
+def project_url(answers: Mapping[str, Any]) -> str:
+    """Return the address of the project on GitLab."""
+    return "https://{gitlab_host}/{gitlab_namespace}/{project_slug}".format(**answers)
 
 
 def pythons(answers: Mapping[str, Any]) -> list[str]:
     """Return the Pythons that the project supports, oldest first.
 
-    Raises ValueError where the oldest is not among those alive; `pre_gen_project` refuses it first.
+    Raises ValueError where the oldest is not among those alive; `check` comes first.
     """
     alive: list[str] = answers["_python_versions"]
     return alive[alive.index(answers["python_version"]) :]
@@ -171,9 +184,10 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
 FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        folder_name,
+        check,
         jobs,
         markdown_text,
+        project_url,
         python_literal,
         pythons,
         quoted,
@@ -188,29 +202,26 @@ SOURCE = Path(__file__).read_bytes()
 gc.freeze()
 
 
-def drop_traceback(record: logging.LogRecord) -> bool:
-    """Take the traceback out of a log record: a refused answer is not a crash."""
-    record.exc_info = None
-    return True
-
-
 class Filters(Extension):
-    """Adds the filters of this file, as it is on disk now, to Jinja.
+    """Adds the filters of this file, as it is on disk now, to Jinja, and has the answers checked.
 
-    `cruft update` renders the old and the new template in one process and from one folder; the
-    imported module would still be the old one when the new template asks for a new filter.
+    `cruft update` renders the old and the new template in one process and from one folder; an
+    imported module would still be the old one when the new template asks for a new filter. This
+    class is the old one, so `check` must keep its name.
     """
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        filters = FILTERS
-        if Path(__file__).read_bytes() != SOURCE:
-            import runpy
+        unchanged = Path(__file__).read_bytes() == SOURCE
+        environment.filters.update(FILTERS if unchanged else runpy.run_path(__file__)["FILTERS"])
 
-            filters = runpy.run_path(__file__)["FILTERS"]
-        environment.filters.update(filters)
-        # Where a hook fails, its own message is the one to read; the engine would log a
-        # traceback of itself after it.
-        hooks_logger = logging.getLogger("cookiecutter.hooks")
-        if drop_traceback not in hooks_logger.filters:
-            hooks_logger.addFilter(drop_traceback)
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Change the source of a template before Jinja reads it; an answer's default is one too.
+
+        All ways to make a project render the name of its folder from all answers, a replayed file
+        too, and nothing is made before that: there they are refused.
+        """
+        if source == FOLDER:
+            source = "{{ cookiecutter | check }}" + source
+        # In the user's configuration, YAML takes the escapes of a surrogate pair for two characters.
+        return source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,10 +1,9 @@
-"""Applies the switches, links the project to its template, and says what to do next.
-
-A hook costs what Python costs to start, so this one gets by without `json`, `pathlib` and `subprocess`.
-"""
+"""Applies the switches, links the project to its template, and says what to do next."""
 
 import os
+import subprocess
 import sys
+from pathlib import Path, PurePath
 
 # Which paths exist only with which value of an option.
 OWNED_PATHS = {
@@ -17,31 +16,27 @@ def apply_switches(answers: dict) -> None:
     """Remove what belongs to an option that is off, also where an earlier run left it."""
     for (option, value), paths in OWNED_PATHS.items():
         for path in paths:
-            if answers[option] != value and os.path.lexists(path):
-                os.remove(path)
+            if answers[option] != value:
+                Path(path).unlink(missing_ok=True)
 
 
 def make_repository() -> bool:
     """Make the project a git repository, or leave it one; tell whether git could be run."""
     # Inside a hook of git these name another repository.
     env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
-    command = ["git", "-c", "init.defaultBranch=main", "init", "--quiet"]
-    if hasattr(os, "spawnvpe"):
-        return os.spawnvpe(os.P_WAIT, "git", command, env) == 0
-    import subprocess  # on Windows, where there is no other way
-
     try:
-        return subprocess.run(command, env=env).returncode == 0
+        return subprocess.run(["git", "-c", "init.defaultBranch=main", "init", "--quiet"], env=env).returncode == 0
     except OSError:
         return False
 
 
-def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> str:
-    """Return what the person should type now."""
+def next_steps(project: PurePath, url: str, *, has_git: bool, linked: bool) -> str:
+    """Return what the person should type now; `url` is the address of the project on GitLab."""
     windows = sys.platform == "win32"
-    quoted = f'"{project}"' if windows else "'" + project.replace("'", r"'\''") + "'"
+    folder = str(project)
+    quoted = f'"{folder}"' if windows else "'" + folder.replace("'", r"'\''") + "'"
     steps = [
-        f"cd {project if project.replace('/', '').replace('-', '').isalnum() else quoted}",
+        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else quoted}",
         f"{'py' if windows else 'python3'} -m venv .venv",
         r".venv\Scripts\activate" if windows else ". .venv/bin/activate",
         "python -m pip install --upgrade pip",
@@ -51,10 +46,10 @@ def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> s
         *([] if has_git else ["git init --initial-branch main"]),
         "git add --all",
         'git commit --message "Create the project"',
-        f"git remote add origin {answers['__project_url']}.git",
+        f"git remote add origin {url}.git",
         "git push --set-upstream origin main",
     ]
-    lines = ["", f"Made {answers['project_slug']}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""]
+    lines = ["", f"Made {project.name}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""]
     if not has_git:
         lines.append("Git could not be run; install it first.")
     if not linked:
@@ -62,7 +57,7 @@ def next_steps(project: str, answers: dict, *, has_git: bool, linked: bool) -> s
     return "\n".join(lines)
 
 
-def main(answers: dict, link: str | None) -> int:
+def main(answers: dict, url: str, link: str | None) -> int:
     """Finish the project in the current folder; return the exit status.
 
     `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty
@@ -72,14 +67,19 @@ def main(answers: dict, link: str | None) -> int:
     try:
         apply_switches(answers)
         if link:
-            with open(".cruft.json", "w", encoding="utf-8", newline="\n") as file:
-                file.write(link)
+            Path(".cruft.json").write_text(link, encoding="utf-8", newline="\n")
     except OSError as error:
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
-    print(next_steps(os.getcwd(), answers, has_git=make_repository(), linked=link is not None))
+    print(next_steps(Path.cwd(), url, has_git=make_repository(), linked=link is not None))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main({{cookiecutter | python_literal}}, {{cookiecutter | template_link | python_literal}}))
+    sys.exit(
+        main(
+            {{cookiecutter | python_literal}},
+            {{cookiecutter | project_url | python_literal}},
+            {{cookiecutter | template_link | python_literal}},
+        )
+    )

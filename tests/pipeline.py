@@ -259,7 +259,7 @@ def render(name: str, options: Combination) -> str:
     context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=dict(options))
     context["cookiecutter"] = prompt_for_config(context, no_input=True)
     environment = create_env_with_context(context)
-    environment.loader = FileSystemLoader([ROOT / "{{cookiecutter.__project_folder}}", ROOT / "templates"])
+    environment.loader = FileSystemLoader([ROOT / "{{cookiecutter.project_slug}}", ROOT / "templates"])
     return str(environment.get_template(name).render(**context))
 
 

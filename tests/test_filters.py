@@ -15,7 +15,7 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 import local_extensions
-from local_extensions import folder_name, markdown_text, pythons, quoted, shell_word, template_link, unroll
+from local_extensions import markdown_text, pythons, quoted, shell_word, template_link, unroll
 from tests.answers import LINES
 from tests.baked import commit_all, run
 
@@ -65,18 +65,6 @@ def test_unroll_refuses_an_input_that_the_component_does_not_have() -> None:
 def test_unroll_refuses_to_leave_an_input_out() -> None:
     with pytest.raises(ValueError, match="missing inputs: image"):
         unroll(COMPONENT, {})
-
-
-@pytest.mark.parametrize("slug", ["a", "my-service", "0", "a" * 50])
-def test_folder_name_is_the_slug(slug: str) -> None:
-    assert folder_name(slug) == slug
-
-
-@pytest.mark.parametrize(
-    "slug", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "a:b", "-a", "a\n", "a\0", "a" * 51, "é"]
-)
-def test_folder_name_is_harmless_for_what_cannot_name_a_folder(slug: str) -> None:
-    assert folder_name(slug) == "refused-project-slug"
 
 
 def test_versions_run_from_the_oldest_to_the_newest() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.pipeline import tagged_copy
 
 VERSION = DECLARED["_component_version"]
 CRUFT = (sys.executable, "-m", "cruft")
-FOLDER = "{{cookiecutter.__project_folder}}"
+FOLDER = "{{cookiecutter.project_slug}}"
 HOSTILE = {
     "author_name": 'Robert "Bob" O\'Connor',
     "project_description": "100% C:\\new {x} }} %} #} `$HOME` é",
@@ -177,3 +178,17 @@ def test_a_line_that_both_changed_is_left_to_people(template: Path, tmp_path: Pa
     project.run(*CRUFT, "update", "--skip-apply-ask")
     assert project.run("git", "diff", "--name-only", "--diff-filter=U").split() == ["pyproject.toml"]
     assert "<<<<<<< ours\nfail_under = 95\n=======\nfail_under = 80\n>>>>>>> theirs" in project.read("pyproject.toml")
+
+
+def test_an_answer_that_a_later_template_refuses_stops_the_update(template: Path, tmp_path: Path) -> None:
+    by_cookiecutter(template, tmp_path, {})
+    project = BakedProject(tmp_path / "my-service", DEFAULTS)
+    commit_all(project.path)
+    edit(template / "answer_rules.py", '"project_name": 100', '"project_name": 5')
+    commit_all(template, "Ask for short names")
+    done = subprocess.run(
+        [*CRUFT, "update", "--skip-apply-ask"], cwd=project.path, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "  - project_name 'My Service' has 10 characters; use at most 5."
+    assert project.run("git", "status", "--porcelain") == ""
