@@ -134,6 +134,24 @@ def unroll(component: str, inputs: Mapping[str, Any]) -> str:
     return INPUT.sub(value, filled)
 
 
+def without_secrets(address: str) -> str | None:
+    """Return where git finds a repository without what a file must not hold; None if it is no sound address.
+
+    Passwords and queries go, and users too, for one may be a token; but SSH needs its user. A
+    folder, and `git@host:path`, have no place for a password.
+    """
+    scheme, is_url, rest = address.partition("://")
+    if not is_url or scheme == "file":
+        return address
+    authority, slash, path = re.split("[?#]", rest)[0].partition("/")
+    # A password may hold an @, and git decodes an address of SSH before it looks for one.
+    login, _, host = authority.replace("%40", "@").rpartition("@")
+    if not re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host):
+        return None
+    user = re.split("(?i):|%3a", login)[0] if "ssh" in scheme.lower() else ""
+    return f"{scheme}://{user and f'{user}@'}{host}{slash}{path}"
+
+
 def template_link(answers: Mapping[str, Any]) -> str | None:
     """Return the `.cruft.json` with which cruft can update the project later.
 
@@ -169,10 +187,9 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
     if asked[0].returncode:
         return None
     commit, _, top, *prefix = where.splitlines()
-    # The origin, without a token in it; or this folder, where the commit is nowhere else.
-    address = re.sub(r"^(https?://)[^/@]*@", r"\1", origin) if origin and published else top
+    # The origin; or this folder, where the commit is nowhere else.
     link = {
-        "template": address,
+        "template": (without_secrets(origin) if published else None) or top,
         "commit": commit,
         "checkout": answers.get("_checkout"),
         "context": {"cookiecutter": {k: v for k, v in answers.items() if not k.startswith("_")}},

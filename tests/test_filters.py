@@ -148,14 +148,35 @@ def test_a_clone_is_linked_by_the_address_that_it_came_from(template: Path, tmp_
     [
         ("https://oauth2:secret@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
         ("https://gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://secret@gitlab.com/", "https://gitlab.com/"),
+        ("https://user:secr@t@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:s%40cr%3At@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:secret%40gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:secret@[::1]:8443/org/t.git", "https://[::1]:8443/org/t.git"),
+        ("https://gitlab.com/org/t.git?private_token=secret", "https://gitlab.com/org/t.git"),
+        ("https://gitlab.com/@org/t.git#secret", "https://gitlab.com/@org/t.git"),
+        ("HTTPS://user:secret@GitLab.com/org/t.git", "HTTPS://GitLab.com/org/t.git"),
+        ("git+https://user:secret@gitlab.com/org/t.git", "git+https://gitlab.com/org/t.git"),
+        ("hg::https://user:secret@gitlab.com/org/t", "hg::https://gitlab.com/org/t"),
         ("ssh://git@gitlab.com/org/t.git", "ssh://git@gitlab.com/org/t.git"),
+        ("ssh://git:s:ecr@t@gitlab.com:22/org/t.git", "ssh://git@gitlab.com:22/org/t.git"),
+        ("git+ssh://git%3Asecret%40[::1]/org/t.git", "git+ssh://git@[::1]/org/t.git"),
+        ("ssh://gitlab.com/org/t.git", "ssh://gitlab.com/org/t.git"),
         ("git@gitlab.com:org/t.git", "git@gitlab.com:org/t.git"),
+        ("file:///srv/a?b#c@d.git", "file:///srv/a?b#c@d.git"),
     ],
 )
-def test_the_address_is_the_origin_without_a_token(template: Path, origin: str, address: str) -> None:
+def test_the_address_is_the_origin_without_a_password(template: Path, origin: str, address: str) -> None:
     run("git", "remote", "add", "origin", origin, cwd=template)
     run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
     assert link_of(template)["template"] == address
+
+
+@pytest.mark.parametrize("password", ["sec/ret", "sec#ret", "sec?ret"])
+def test_an_origin_that_git_cannot_use_is_not_written_down(template: Path, password: str) -> None:
+    run("git", "remote", "add", "origin", f"https://user:{password}@gitlab.com/org/t.git", cwd=template)
+    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
+    assert link_of(template)["template"] == str(template)
 
 
 def test_a_template_in_a_subfolder_is_linked_with_it(template: Path) -> None:

@@ -339,6 +339,17 @@ def test_a_default_in_the_configuration_that_is_no_choice_is_named_and_not_taken
     assert json.loads(made_in(folder).read(".cruft.json"))["context"]["cookiecutter"]["signing"] == "keyless"
 
 
+def test_a_password_in_the_address_of_the_template_is_in_no_file(template_repository: Path, folder: Path) -> None:
+    address = "https://user:p@ssphrase@gitlab.example.com/org/t.git"
+    instead = ("-c", f"url.{template_repository.as_uri()}.insteadOf={address}")
+    clone = folder.parent / "clone"
+    run("git", *instead, "clone", "--quiet", address, clone)
+    run(*COOKIECUTTER, clone, "--no-input", cwd=folder)
+    project = made_in(folder)
+    assert json.loads(project.read(".cruft.json"))["template"] == "https://gitlab.example.com/org/t.git"
+    assert not [name for name in project.files if "ssphrase" in project.read(name)]
+
+
 def test_a_refusal_over_a_project_leaves_it_as_it_was(tmp_path: Path) -> None:
     command = (*COOKIECUTTER, ROOT, "--no-input", "--overwrite-if-exists", "--output-dir", tmp_path)
     run(*command)
