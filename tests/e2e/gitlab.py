@@ -33,7 +33,7 @@ class Project:
 
     GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
     None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
-    `access_token` is one of the project, with all rights; `allowed` are the projects whose jobs may read it.
+    `allowed` are the projects whose jobs may read it.
     """
 
     id: int
@@ -44,11 +44,10 @@ class Project:
     allow_duplicates: bool = True
     allowed: list[Project] = field(default_factory=list)
     token: str = field(default_factory=lambda: f"glcbt-{secrets.token_urlsafe(20)}", repr=False)
-    access_token: str = field(default_factory=lambda: f"glpat-{secrets.token_urlsafe(20)}", repr=False)
     pypiserver: WSGIApplication = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for registry in ("pypi", "generic", "releases", "merge_requests"):
+        for registry in ("pypi", "generic", "releases"):
             (self.folder / registry).mkdir(parents=True)
         self.pypiserver = index_of(self.folder / "pypi")
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
-from base64 import b64decode
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import quote, unquote, urlsplit
 
@@ -35,16 +32,9 @@ GENERIC_NAMES = {
     "file_name": r"(?!.*\.\.)(?![~@])[\w.+~@-]+(?<![~@])",
 }
 
-# Who commits on GitLab.
-COMMITTER = {
-    f"GIT_{role}_{name}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for name, value in (("NAME", "drift"), ("EMAIL", "drift@gitlab.example"))
-}
-
 
 class Caller(NamedTuple):
-    """How a request gave a token, "" for not at all, and the project whose token it is."""
+    """How a request gave a job token, "" for not at all, and the project whose token it is."""
 
     means: str
     project: Project | None
@@ -54,11 +44,7 @@ def authenticate(request: Request, projects: Sequence[Project]) -> Caller:
     """Return who makes a request.
 
     https://docs.gitlab.com/ci/jobs/ci_job_token/
-    https://docs.gitlab.com/user/project/settings/project_access_tokens/
     """
-    personal = request.headers.get("PRIVATE-TOKEN")
-    if personal is not None:
-        return Caller("PRIVATE-TOKEN", next((one for one in projects if one.access_token == personal), None))
     basic = request.authorization
     if basic and basic.type == "basic" and basic.username == "gitlab-ci-token":
         means, token = "basic", basic.password
@@ -133,18 +119,6 @@ def admit_to_api(caller: Caller, project: Project | None) -> Project:
     if project is not caller.project:
         names = f"from {caller.project.name} to {project.name}"
         refuse(403, f"403 Forbidden - Authentication by CI/CD job token not allowed {names}.")
-    return project
-
-
-def admit_member(caller: Caller, project: Project | None) -> Project:
-    """Return the project if the caller has an access token of it.
-
-    https://docs.gitlab.com/api/rest/authentication/#personalprojectgroup-access-tokens
-    """
-    if caller.means != "PRIVATE-TOKEN" or caller.project is None:
-        refuse(401, "401 Unauthorized")
-    if project is not caller.project:
-        refuse(404, "404 Project Not Found")
     return project
 
 
@@ -363,90 +337,6 @@ def create_release_link(request: Request, project: Project, tag: str) -> Respons
     return as_json(201, link)
 
 
-def git(project: Project, *arguments: str, answer: bytes = b"", index: str = "") -> str:
-    """Run git in the repository of a project, with an index of its own; return what it prints."""
-    assert project.repository
-    done = subprocess.run(
-        ("git", *arguments),
-        cwd=project.repository,
-        env={**os.environ, **({"GIT_INDEX_FILE": index} if index else {}), **COMMITTER},
-        input=answer,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return done.stdout.decode().strip()
-
-
-def create_commit(request: Request, project: Project) -> Response:
-    """Commit changes of files to a branch, which begins at a commit.
-
-    https://docs.gitlab.com/api/commits/#create-a-commit-with-multiple-files-and-actions
-    """
-    given = required(request, "branch", "commit_message", "actions")
-    reference, start = f"refs/heads/{given['branch']}", given["start_sha"]
-    if git(project, "for-each-ref", reference):
-        refuse(
-            400, f"A branch called '{given['branch']}' already exists. Switch to that branch in order to make changes"
-        )
-    with TemporaryDirectory() as folder:
-        index = f"{folder}/index"
-        git(project, "read-tree", start, index=index)
-        for action in given["actions"]:
-            kind, name = action["action"], action["file_path"]
-            is_there = bool(git(project, "ls-files", "--", name, index=index))
-            if is_there == (kind == "create"):
-                refuse(400, f"A file with this name {'already exists' if is_there else 'does not exist'}")
-            if kind == "delete":
-                git(project, "update-index", "--force-remove", "--", name, index=index)
-                continue
-            content = b64decode(action["content"]) if action["encoding"] == "base64" else action["content"].encode()
-            blob = git(project, "hash-object", "-w", "--stdin", answer=content)
-            git(project, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", index=index)
-        tree = git(project, "write-tree", index=index)
-    commit = git(project, "commit-tree", tree, "-p", start, "-m", given["commit_message"])
-    git(project, "update-ref", reference, commit)
-    return as_json(201, {"id": commit, "title": given["commit_message"]})
-
-
-def merge_requests(project: Project) -> list[dict[str, Any]]:
-    """Return the merge requests of a project, newest first."""
-    files = sorted((project.folder / "merge_requests").iterdir(), key=lambda file: int(file.stem), reverse=True)
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-
-
-def list_merge_requests(request: Request, project: Project) -> Response:
-    """List the merge requests of a branch, in any state or in one.
-
-    https://docs.gitlab.com/api/merge_requests/#list-project-merge-requests
-    """
-    state, branch = request.args.get("state", "all"), request.args.get("source_branch")
-    return as_json(
-        200,
-        [
-            found
-            for found in merge_requests(project)
-            if branch in (None, found["source_branch"]) and state in ("all", found["state"])
-        ],
-    )
-
-
-def create_merge_request(request: Request, project: Project) -> Response:
-    """Open a merge request; a branch has one that is open.
-
-    https://docs.gitlab.com/api/merge_requests/#create-mr
-    """
-    given = required(request, "source_branch", "target_branch", "title")
-    known = merge_requests(project)
-    same = [one for one in known if one["source_branch"] == given["source_branch"] and one["state"] == "opened"]
-    if same:
-        refuse(409, [f"Another open merge request already exists for this source branch: !{same[0]['iid']}"])
-    number = len(known) + 1
-    web_url = f"{request.root_url}{project.path}/-/merge_requests/{number}"
-    made = {"iid": number, "state": "opened", "web_url": web_url, **given}
-    (project.folder / "merge_requests" / f"{number}.json").write_text(json.dumps(made), encoding="utf-8")
-    return as_json(201, made)
-
-
 # What is called for each method and path, and what lets a caller in. The tokens that a registry takes:
 # https://docs.gitlab.com/user/packages/pypi_repository/#authenticate-with-the-gitlab-package-registry
 # https://docs.gitlab.com/user/packages/generic_packages/#authenticate-to-the-package-registry
@@ -462,9 +352,6 @@ TABLE = [
     ("PUT", GENERIC_FILE, GENERIC, upload_generic_file),
     ("GET", GENERIC_FILE, GENERIC, download_generic_file),
     ("GET", "/repository/tags", admit_to_api, list_tags),
-    ("POST", "/repository/commits", admit_member, create_commit),
-    ("GET", "/merge_requests", admit_member, list_merge_requests),
-    ("POST", "/merge_requests", admit_member, create_merge_request),
     ("POST", "/releases", admit_to_api, create_release),
     ("GET", "/releases/<tag>", admit_to_api, show_release),
     ("POST", "/releases/<tag>/assets/links", admit_to_api, create_release_link),
