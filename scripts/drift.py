@@ -91,7 +91,7 @@ def access() -> list[str]:
 def clone(link: Link) -> None:
     """Clone the template, or end the program where git cannot, or where the commit is not there."""
     git(*access(), "clone", "--quiet", "--no-checkout", "--", link.template, CLONE)
-    if ask_git(IN_CLONE, "cat-file", "-e", f"{link.commit}^{{commit}}").returncode:
+    if ask_git(IN_CLONE, "cat-file", "-e", link.commit + "^{commit}").returncode:
         sys.exit(f"The template has no commit {link.commit}, which .cruft.json names.")
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from local_extensions import unroll
+from scripts.__main__ import brought_up_to_date
 from tests.baked import run
 from tests.options import DECLARED, ROOT
 from tests.pipeline import component, component_names
@@ -78,6 +79,10 @@ def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
 def test_what_a_fork_sets_for_all_components_is_an_input() -> None:
     known = {input_name for name in component_names() for input_name in parts(name)[0]}
     assert set(DECLARED["_component_inputs"]) <= known
+
+
+def test_has_its_programs_as_they_are(name: str) -> None:
+    assert component(name) == brought_up_to_date(component(name)), "run: python -m scripts"
 
 
 def test_jobs_say_why_they_are_there(name: str) -> None:
