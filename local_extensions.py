@@ -23,6 +23,8 @@ TEMPLATE = Path(__file__).parent
 FOLDER = "{{cookiecutter.project_slug}}"
 INPUT = re.compile(r"\$\[\[\s*inputs\.(\w+)\s*\]\]")
 KEY_OF_ONE_INPUT = re.compile(rf"^ *\w+: \"?{INPUT.pattern}\"?\n", re.MULTILINE)
+# A text, whatever is in it: `null` and `1.0` too.
+TEXT_INPUT = re.compile(rf'"{INPUT.pattern}"')
 
 
 def quoted(value: Any) -> str:
@@ -126,12 +128,12 @@ def unroll(component: str, inputs: Mapping[str, Any]) -> str:
     if missing:
         raise ValueError(f"missing inputs: {', '.join(missing)}")
 
-    def value(match: re.Match[str]) -> str:
+    def text(match: re.Match[str]) -> str:
         chosen = values[match[1]]
-        return chosen if isinstance(chosen, str) else quoted(chosen)
+        return quoted(chosen if isinstance(chosen, str) else quoted(chosen))
 
     filled = KEY_OF_ONE_INPUT.sub(lambda match: "" if values[match[1]] == "" else match[0], jobs)
-    return INPUT.sub(value, filled)
+    return INPUT.sub(lambda match: quoted(values[match[1]]), TEXT_INPUT.sub(text, filled))
 
 
 def without_secrets(address: str) -> str | None:

@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pipeline import TOOLS, bake
 from tests.baked import commit_all
@@ -36,7 +37,7 @@ def release(
         (project / "cosign.pub").write_text(keys.public, encoding="utf-8")
         commit_all(project)
         here = server.variables(server.add_project("your-group/my-service", project))
-        variables = {**here, "UV_CACHE_DIR": f"{folder}/uv", **keys.variables, **sigstore.variables}
+        variables: dict[str, Any] = {**here, "UV_CACHE_DIR": f"{folder}/uv", **keys.settings, **sigstore.variables}
         variables["SIGSTORE_ID_TOKEN"] = server.issuer.token(project_path="your-group/my-service")
         done = run_pipeline("gitlab-ci-local", project, components, shell_executor(path), "tag", variables)
     if done.status != 0:

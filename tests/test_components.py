@@ -132,4 +132,4 @@ def test_a_tool_has_one_version() -> None:
 
 def test_the_provenance_names_the_version_of_the_components() -> None:
     _, jobs = parts("cosign")
-    assert jobs["cosign"]["variables"]["TEMPLATE_VERSION"] == DECLARED["_component_version"]
+    assert jobs["cosign"]["variables"]["PY_CI_TEMPLATE_VERSION"] == DECLARED["_component_version"]

@@ -154,8 +154,8 @@ def test_every_remedy_of_a_job_is_documented() -> None:
     text = " ".join(" ".join(pages).split())
     for name in component_names():
         for remedy in re.findall(r'REMEDY="(.+)"', component(name)):
-            shown = remedy.replace("$PYTHON_VERSION", "3.x").replace("$PUBLIC_KEY", "cosign.pub")
-            shown = shown.replace("$IDENTITY", "--key cosign.pub --insecure-ignore-tlog")
+            shown = remedy.replace("$PY_CI_PYTHON", "3.x").replace("$CI_ENVIRONMENT_NAME", "signing")
+            shown = shown.replace("$PY_CI_IDENTITY", "--key cosign.pub --insecure-ignore-tlog")
             assert f"**`{shown}`**" in text, name
 
 

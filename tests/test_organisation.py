@@ -77,4 +77,4 @@ def test_each_job_has_the_inputs_of_the_organisation(project: BakedProject, expa
     jobs = {name: job for name, job in load(expander.preview(pipeline)).items() if "script" in job}
     for name, job in jobs.items():
         assert (job["image"] if isinstance(job["image"], str) else job["image"]["name"]) in images, name
-    assert jobs["cosign"]["variables"]["COSIGN_RELEASES"] == OURS["_component_inputs"]["cosign_releases"]
+    assert jobs["cosign"]["variables"]["PY_CI_COSIGN_RELEASES"] == OURS["_component_inputs"]["cosign_releases"]

@@ -113,5 +113,5 @@ def test_the_pipeline_tests_the_oldest_and_the_pinned_cookiecutter_from_the_olde
     (matrix,) = load(ROOT / ".gitlab-ci.yml")["test"]["parallel"]["matrix"]
     assert matrix["COOKIECUTTER_VERSION"] == [oldest, pinned]
     supported = DECLARED["_python_versions"]
-    assert matrix["PYTHON_VERSION"] == supported[: len(matrix["PYTHON_VERSION"])]
+    assert matrix["PY_CI_PYTHON"] == supported[: len(matrix["PY_CI_PYTHON"])]
     assert metadata["project"]["requires-python"] == f">={supported[0]}"

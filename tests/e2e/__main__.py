@@ -15,7 +15,7 @@ from cookiecutter.main import cookiecutter
 
 from tests.baked import commit_all, run
 from tests.e2e.gitlab import GitLab, package_index
-from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline, shell_executor
+from tests.e2e.runner import Executor, Pipeline, Variable, pythons_here, run_pipeline, shell_executor
 from tests.options import DECLARED, ROOT
 from tests.pipeline import EVENTS, bare_clone, copy_working_tree, load, tagged_copy
 
@@ -25,7 +25,7 @@ TOOLS = {
     "rsync": "install it first; gitlab-ci-local copies the project with it",
 }
 # They need a container registry, and rights that not every machine gives.
-IMAGE_JOBS = ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
+IMAGE_JOBS = ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
 # A folder that has it was written by an earlier run, and may be written anew.
 TABLE = "jobs.txt"
 
@@ -57,7 +57,8 @@ def arguments() -> argparse.Namespace:
         "--variables",
         type=Path,
         metavar="FOLDER",
-        help="CI/CD variables of the project: each file of the folder is one, of its name and with its content",
+        help="CI/CD variables of the project: each file of the folder is one, of its name and with its content; "
+        "those in a folder within it are protected, and for the environment of its name",
     )
     parser.add_argument(
         "--output",
@@ -99,10 +100,18 @@ def problems(given: argparse.Namespace) -> list[str]:
     return found
 
 
-def read_variables(folder: Path) -> dict[str, str]:
-    """Return the variables of a folder; an editor ends a file with a new line, which the value does not have."""
-    files = [path for path in folder.iterdir() if re.fullmatch(r"[A-Za-z_]\w*", path.name)]
-    return {file.name: file.read_text(encoding="utf-8").rstrip("\n") for file in files}
+def read_variables(folder: Path) -> dict[str, Variable]:
+    """Return the variables of a folder, and those of environments, protected, from folders in it with their names.
+
+    An editor ends a file with a new line, which the value does not have.
+    """
+    found = {}
+    for file in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        if file.is_file() and re.fullmatch(r"[A-Za-z_]\w*", file.name):
+            scoped = file.parent != folder
+            value = file.read_text(encoding="utf-8").rstrip("\n")
+            found[file.name] = Variable(value, protected=scoped, environment=file.parent.name if scoped else "*")
+    return found
 
 
 def executor(containers: str | None, pythons: dict[str, Path]) -> Executor:
@@ -166,9 +175,14 @@ def main() -> int:
     except (CookiecutterException, ValueError) as refused:
         print(f"The answers were refused: {refused}", file=sys.stderr)
         return 2
+    except SystemExit as refused:
+        # The template's own rules end the program with a line for each answer.
+        print(refused, file=sys.stderr)
+        return 2
     with GitLab(folder / "gitlab", package_index()) as gitlab:
         copy = copy_of(project, folder)
-        variables = gitlab.variables(gitlab.add_project(f"your-group/{copy.name}", copy))
+        variables: dict[str, str | Variable] = {}
+        variables |= gitlab.variables(gitlab.add_project(f"your-group/{copy.name}", copy))
         if given.download_pythons:
             variables["UV_PYTHON_DOWNLOADS"] = "automatic"
         if given.variables:

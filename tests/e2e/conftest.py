@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -163,8 +164,8 @@ def _signed(
     project = make_project(folder / "another", python, keys.public)
     with GitLab(folder / "gitlab", upstream) as server:
         here = server.variables(server.add_project("group/another", project))
-        jobs = ("build", "cosign", "sign", "verify")
-        variables = {**here, **warm, **keys.variables}
+        jobs = ("build", "sbom", "digests", "cosign", "sign", "verify")
+        variables: dict[str, Any] = {**here, **warm, **keys.settings}
         done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     shutil.rmtree(project / ".gitlab-ci-local" / "builds")
@@ -184,7 +185,7 @@ def release(
 ) -> Release:
     """A project whose pipeline has come to the point where it publishes."""
     here.repository = copy_project(_signed, tmp_path / "another")
-    variables = {**gitlab.variables(here), **warm, **keys.variables}
+    variables: dict[str, Any] = {**gitlab.variables(here), **warm, **keys.settings}
     return Release(here.repository, pipe, releasing, variables)
 
 

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from tests.baked import run
 from tests.conftest import need
+from tests.e2e.runner import Variable
 from tests.e2e.server import Server
 from tests.pipeline import component
 
@@ -50,8 +51,13 @@ class KeyPair:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a person sets for the pipeline of a protected tag."""
+        """What Cosign reads."""
         return {"COSIGN_PRIVATE_KEY": self.private, "COSIGN_PASSWORD": PASSWORD}
+
+    @property
+    def settings(self) -> dict[str, Variable]:
+        """What a person sets for the jobs that sign."""
+        return {name: Variable(value, protected=True, environment="signing") for name, value in self.variables.items()}
 
 
 def make_key_pair(cosign: Path, folder: Path) -> KeyPair:
@@ -86,7 +92,7 @@ def make_bundle(cosign: Path, keys: KeyPair, folder: Path, *what: str | Path) ->
 def pinned_version() -> str:
     """Return the version that the component pins."""
     _, jobs = yaml.safe_load_all(component("cosign"))
-    return str(jobs["cosign"]["variables"]["COSIGN_VERSION"])
+    return str(jobs["cosign"]["variables"]["PY_CI_COSIGN_VERSION"])
 
 
 def find_cosign(cache: Path) -> Path:

@@ -106,5 +106,5 @@ class Registry(Service):
             "CI_REGISTRY_USER": "gitlab-ci-token",
             "CI_REGISTRY_PASSWORD": project.token,
             "SSL_CERT_FILE": str(self.trusted),
-            "BASE_IMAGE": f"{self.image(project)}/{BASE}",
+            "PY_CI_BASE_IMAGE": f"{self.image(project)}/{BASE}",
         }

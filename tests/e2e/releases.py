@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.baked import BakedProject, run
 from tests.e2e.runner import Executor, Pipe, Pipeline
@@ -37,12 +38,16 @@ stages: [build, sign, verify, publish-signatures, publish, verify-published, rel
 include:
   - component: {COMPONENTS}/build@{VERSION}
     inputs: {{python_version: "PYTHON"}}
+  - component: {COMPONENTS}/sbom@{VERSION}
+    inputs: {{python_version: "PYTHON"}}
+  - component: {COMPONENTS}/digests@{VERSION}
   - component: {COMPONENTS}/cosign@{VERSION}
+    inputs: {{public_key: cosign.pub}}
   - component: {COMPONENTS}/sign-key@{VERSION}
   - component: {COMPONENTS}/verify@{VERSION}
     inputs: {{identity: {IDENTITY}}}
   - component: {COMPONENTS}/publish-signatures@{VERSION}
-    inputs: {{python_version: "PYTHON"}}
+    inputs: {{python_version: "PYTHON", identity: {IDENTITY}}}
   - component: {COMPONENTS}/publish-gitlab@{VERSION}
     inputs: {{python_version: "PYTHON"}}
   - component: {COMPONENTS}/verify-published@{VERSION}
@@ -56,6 +61,7 @@ IMAGE_PIPELINE = f"""
   - component: {COMPONENTS}/image@{VERSION}
   - component: {COMPONENTS}/sbom-image@{VERSION}
     inputs: {{python_version: "PYTHON"}}
+  - component: {COMPONENTS}/digests-image@{VERSION}
   - component: {COMPONENTS}/sign-image@{VERSION}
   - component: {COMPONENTS}/verify-image@{VERSION}
   - component: {COMPONENTS}/publish-image@{VERSION}
@@ -108,7 +114,7 @@ class Release:
     path: Path
     pipe: Pipe
     executor: Executor
-    variables: dict[str, str]
+    variables: dict[str, Any]
 
     def run(self, *, event: str = "tag", **variables: str) -> Pipeline:
         """Run the whole pipeline."""

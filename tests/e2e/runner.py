@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,21 @@ class Executor:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A CI/CD variable as the settings of a project have it.
+
+    Pipelines of protected branches and tags alone get one that is `protected`, and only the jobs of an `environment`
+    those that are scoped to it.
+    https://docs.gitlab.com/ci/variables/#protect-a-cicd-variable
+    https://docs.gitlab.com/ci/environments/#limit-the-environment-scope-of-a-cicd-variable
+    """
+
+    value: str
+    protected: bool = False
+    environment: str = "*"
 
 
 @dataclass(frozen=True)
@@ -114,7 +130,7 @@ def run_pipeline(
     template: Path,
     executor: Executor,
     event: str = "branch",
-    variables: Mapping[str, str] | None = None,
+    variables: Mapping[str, str | Variable] | None = None,
     jobs: Sequence[str] = (),
     live: bool = False,
     again: bool = False,
@@ -138,11 +154,14 @@ def run_pipeline(
     if tag and not again:
         run("git", "tag", "--force", tag, cwd=repository)
     state = repository / ".gitlab-ci-local"
+    protected = "CI_COMMIT_REF_PROTECTED=true" in told
+    settings, predefined = divide(variables or {}, protected)
     expanded = state / ("pipeline.yml" if executor.containers else "shell.yml")
     if not again or expanded.stat().st_mtime < (repository / ".gitlab-ci.yml").stat().st_mtime:
         pipeline = without_jobs(expand(program, repository, env), left_out)
         if not starts(program, pipeline, told, repository, env):
             return Pipeline(0, {}, None, "", repository)
+        pipeline = as_gitlab_runs_it(pipeline, repository, None if executor.containers else state)
         text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
         expanded.write_text(text, encoding="utf-8")
     # In a file: tokens do not belong in an argument list.
@@ -151,11 +170,15 @@ def run_pipeline(
         "CI_CONFIG_PATH": ".gitlab-ci.yml",
         "CI_COMMIT_TIMESTAMP": run("git", "show", "--no-patch", "--format=%cI", cwd=repository).strip(),
         **executor.variables,
-        **(variables or {}),
+        **predefined,
     }
     # gitlab-ci-local would take the path of a file for the file.
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
+    typed |= {
+        name: {"type": "variable", "values": {setting.environment: setting.value}} for name, setting in settings.items()
+    }
     (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
+    write_settings(settings, state)
     arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *told]
     # `expand` has checked it against the schema.
     arguments += ["--no-json-schema-validation", "--file", str(expanded.relative_to(repository)), *executor.arguments]
@@ -177,7 +200,73 @@ def run_pipeline(
         if live:
             print(line, end="", flush=True)
     output = re.sub(r"\x1b\[[0-9;]*m", "", "".join(lines))
-    return Pipeline(process.wait(), *read(output), output, repository)
+    status = process.wait()
+    for file in state.glob(f"{SETTINGS}*"):
+        file.unlink()
+    return Pipeline(status, *read(output), output, repository)
+
+
+# The settings of a project, as shell commands; a file for those of each environment.
+SETTINGS = "settings-"
+
+
+def divide(variables: Mapping[str, str | Variable], protected: bool) -> tuple[dict[str, Variable], dict[str, str]]:
+    """Return the variables of a project's settings that a pipeline gets, and those that GitLab itself sets."""
+    settings, predefined = {}, {}
+    for name, value in variables.items():
+        if isinstance(value, str) and (name.startswith(("CI_", "GITLAB_")) or "ID_TOKEN" in name):
+            predefined[name] = value
+        else:
+            setting = value if isinstance(value, Variable) else Variable(value)
+            if protected or not setting.protected:
+                settings[name] = setting
+    return settings, predefined
+
+
+def write_settings(settings: Mapping[str, Variable], state: Path) -> None:
+    """Write the settings of a project for its jobs, in files that go when the pipeline ends."""
+    for environment in {"*", *(setting.environment for setting in settings.values())}:
+        lines = [
+            f"export {name}={shlex.quote(setting.value)}\n"
+            for name, setting in settings.items()
+            if setting.environment in ("*", environment)
+        ]
+        file = state / f"{SETTINGS}{environment.replace('*', 'all')}.sh"
+        file.write_text("".join(lines), encoding="utf-8")
+        # Jobs may run as another user.
+        file.chmod(0o644)
+
+
+def as_gitlab_runs_it(pipeline: dict[str, Any], repository: Path, state: Path | None) -> dict[str, Any]:
+    """Return an expanded pipeline whose jobs begin with what GitLab and its runner do, and gitlab-ci-local does not.
+
+    Where `state` is the folder of the settings, these outrank what a dotenv report says, which outranks all else:
+    https://docs.gitlab.com/ci/variables/#cicd-variable-precedence. A job has only the identity tokens that it declares.
+    Where its strategy is `empty`, it finds none of the repository's files:
+    https://docs.gitlab.com/ci/runners/configure_runners/#git-strategy
+    """
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    tokens = {token for job in jobs.values() for token in job.get("id_tokens", {})}
+    tracked = run("git", "ls-files", "-z", cwd=repository).split("\0")
+    begun = {}
+    for name, job in jobs.items():
+        first = (
+            [f"unset {' '.join(sorted(undeclared))}"]
+            if (undeclared := tokens - job.get("id_tokens", {}).keys())
+            else []
+        )
+        if job.get("variables", {}).get("GIT_STRATEGY") == "empty":
+            given = [path for other in jobs.values() for path in other.get("artifacts", {}).get("paths", [])]
+            kept = {path.partition("/")[0] for path in given}
+            gone = sorted({path.partition("/")[0] for path in tracked if path} - kept)
+            first += [f"rm -rf -- {shlex.join(gone)}"]
+        if state:
+            environment = job.get("environment") or {}
+            scope = environment if isinstance(environment, str) else environment.get("name", "")
+            files = [state / f"{SETTINGS}{part}.sh" for part in ("all", scope) if part]
+            first += [f"if [ -e {file} ]; then . {file}; fi" for file in map(shlex.quote, map(str, files))]
+        begun[name] = {**job, "before_script": [*first, *job.get("before_script", [])]}
+    return {**pipeline, **begun}
 
 
 # What gitlab-ci-local has said already, by all that its answer depends on. It takes a second to start.

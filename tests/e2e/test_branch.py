@@ -85,12 +85,12 @@ def test_every_job_of_a_fresh_project_passes(
     here = gitlab.add_project("your-group/my-service")
     variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in supported]
-    jobs = ["preflight", "lint", *tests, "coverage", "build"]
+    jobs = ["preflight", "lint", *tests, "coverage", "build", "sbom"]
     if options["docker"]:
         registry: Registry = request.getfixturevalue("registry")
         registry.offer(request.getfixturevalue("podman").base, here)
         variables |= registry.variables(here)
-        jobs += ["build-image"] + ["publish-image"] * (event == "branch")
+        jobs += ["build-image"] + ["digests-image", "publish-image"] * (event == "branch")
         done = pipe(project.path, event=event, executor=request.getfixturevalue("imaging"), variables=variables)
         pushes = registry.requests("/my-service/manifests/", method="PUT")
         commit = run("git", "rev-parse", "HEAD", cwd=project.path).strip()
@@ -113,16 +113,16 @@ def test_every_job_of_a_fresh_project_passes(
     assert {line.attrib["filename"] for line in cobertura.iter("class")} == {
         f"src/my_service/{name}.py" for name in ("__init__", "__main__", "app")
     }, "GitLab shows coverage where these are paths of the repository"
-    dist = done.artifact("build", "dist")
+    dist = done.artifact("digests", "dist")
     assert len(list(dist.glob("my_service-*.whl"))) == len(list(dist.glob("my_service-*.tar.gz"))) == 1
-    sums = done.artifact("build", "SHA256SUMS")
+    sums = done.artifact("digests", "SHA256SUMS")
     run("sha256sum", "--check", sums, cwd=dist)
-    dotenv = done.artifact("build", ".gitlab-ci-reports/dotenv/build.env").read_text(encoding="utf-8")
+    dotenv = done.artifact("digests", ".gitlab-ci-reports/dotenv/build.env").read_text(encoding="utf-8")
     handed_on = dict(line.split("=", 1) for line in dotenv.splitlines())
     for name, path in {"SHA256SUMS_DIGEST": "SHA256SUMS", "SBOM_DIGEST": "sbom.cdx.json"}.items():
-        assert handed_on.pop(name) == hashlib.sha256(done.artifact("build", path).read_bytes()).hexdigest()
+        assert handed_on.pop(name) == hashlib.sha256(done.artifact("digests", path).read_bytes()).hexdigest()
     assert handed_on.keys() == {"BUILD_JOB_URL", "SOURCE_DATE_EPOCH"}
-    materials = json.loads(done.artifact("build", "sbom.cdx.json").read_text(encoding="utf-8"))
+    materials = json.loads(done.artifact("digests", "sbom.cdx.json").read_text(encoding="utf-8"))
     assert materials["bomFormat"] == "CycloneDX"
     (itself,) = [part for part in materials["components"] if part["name"] == "my-service"]
     assert f"my_service-{itself['version']}.tar.gz" in sums.read_text(encoding="utf-8")

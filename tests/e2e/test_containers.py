@@ -37,13 +37,13 @@ def test_every_job_passes_in_a_container_without_tools(
     name = uv_image if image_with == "uv" else python_image
     project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
     pipeline = project.path / ".gitlab-ci.yml"
-    text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), name("${PYTHON_VERSION}"))
+    text = project.read(".gitlab-ci.yml").replace(uv_image("${PY_CI_PYTHON}"), name("${PY_CI_PYTHON}"))
     pipeline.write_text(text + SURROUNDINGS, encoding="utf-8")
     here = gitlab.add_project("your-group/my-service")
     done = pipe(project.path, executor=podman.executor, variables=gitlab.variables(here))
     podman.remove_containers()
     tests = {f"test: [{python}]": name(python) for python in RELEASES}
-    others = ["preflight", "lint", "surroundings", "coverage", "build"]
+    others = ["preflight", "lint", "surroundings", "coverage", "build", "sbom"]
     jobs = {**dict.fromkeys(others, name("3.11")), **tests}
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert done.coverage == "100%"
@@ -54,13 +54,13 @@ def test_every_job_passes_in_a_container_without_tools(
     found = [line for line in done.log("surroundings").splitlines() if re.match("user|no |/", line)]
     assert found == ["user 0 in /builds/your-group/my-service", "/usr/bin/python3", uv, *missing]
     assert "executor  a container" in done.log("preflight")
-    assert len(list(done.artifact("build", "dist").glob("*.whl"))) == 1
+    assert len(list(done.artifact("digests", "dist").glob("*.whl"))) == 1
 
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:
     project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
     pipeline = project.path / ".gitlab-ci.yml"
-    text = project.read(".gitlab-ci.yml").replace(uv_image("${PYTHON_VERSION}"), uv_image("3.11"))
+    text = project.read(".gitlab-ci.yml").replace(uv_image("${PY_CI_PYTHON}"), uv_image("3.11"))
     pipeline.write_text(text, encoding="utf-8")
     done = pipe(project.path, "test: [3.13]", executor=podman.executor)
     podman.remove_containers()
@@ -87,19 +87,30 @@ def test_a_release_passes_in_containers_without_tools(
     program = cosign.read_bytes()
     with Mirror(program) as mirror:
         pinned = {
-            f"COSIGN_SHA256_{ARCHITECTURE.upper()}": hashlib.sha256(program).hexdigest(),
-            "COSIGN_RELEASES": mirror.url,
+            f"PY_CI_COSIGN_SHA256_{ARCHITECTURE.upper()}": hashlib.sha256(program).hexdigest(),
+            "PY_CI_COSIGN_RELEASES": mirror.url,
         }
         own = {"cosign": {"image": python_image("3.11"), "variables": pinned}, "sign": {"image": python_image("3.11")}}
         pipeline.write_text(text + yaml.safe_dump(own), encoding="utf-8")
         here = gitlab.add_project("group/another", project)
         registry.offer(podman.base, here)
         trusted = shutil.copy(registry.trusted, podman.shared)
-        variables = {**gitlab.variables(here), **registry.variables(here), **keys.variables, "SSL_CERT_FILE": trusted}
+        variables = {**gitlab.variables(here), **registry.variables(here), **keys.settings, "SSL_CERT_FILE": trusted}
         done = pipe(project, event="tag", executor=podman.executor, variables=variables)
     podman.remove_containers()
-    jobs = ["build", "cosign", "sign", "verify", "publish-signatures", "publish-gitlab", "verify-published", "release"]
-    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
+    jobs = [
+        "build",
+        "sbom",
+        "digests",
+        "cosign",
+        "sign",
+        "verify",
+        "publish-signatures",
+        "publish-gitlab",
+        "verify-published",
+        "release",
+    ]
+    jobs += ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")
     assert "another 1.0.0" in done.log("verify-published")

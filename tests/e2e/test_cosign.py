@@ -42,7 +42,7 @@ def write(project: Path, inputs: dict[str, str], sha256: str = "") -> None:
     text = unroll(component("cosign"), inputs)
     if sha256:
         (project / ".gitlab-ci.yml").write_text(text, encoding="utf-8")
-        pinned = load(project / ".gitlab-ci.yml")["cosign"]["variables"][f"COSIGN_SHA256_{ARCHITECTURE.upper()}"]
+        pinned = load(project / ".gitlab-ci.yml")["cosign"]["variables"][f"PY_CI_COSIGN_SHA256_{ARCHITECTURE.upper()}"]
         text = text.replace(pinned, sha256)
     (project / ".gitlab-ci.yml").write_text(f"stages: [build]\n\n{text}", encoding="utf-8")
 

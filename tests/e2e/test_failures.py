@@ -47,7 +47,7 @@ def test_coverage_below_the_threshold(project: BakedProject, pipe: Pipe, warm: d
     assert f" {missing}" in next(line for line in done.log("coverage").splitlines() if "app.py" in line)
     assert "is less than fail-under=99" in done.log("coverage")
     assert done.last_line("coverage").startswith("Test the lines in the column Missing")
-    again = pipe(project.path, "coverage", variables={**warm, "COVERAGE_THRESHOLD": "50"})
+    again = pipe(project.path, "coverage", variables={**warm, "PY_CI_COVERAGE_THRESHOLD": "50"})
     assert again.results.get("coverage") == "passed", again.output
 
 
@@ -100,7 +100,7 @@ def test_a_dependency_that_does_not_exist(project: BakedProject, pipe: Pipe, pyt
 
 
 def test_a_python_that_the_runner_lacks(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
-    edit(project, ".gitlab-ci.yml", "- PYTHON_VERSION: [", '- PYTHON_VERSION: ["3.99", ')
+    edit(project, ".gitlab-ci.yml", "- PY_CI_PYTHON: [", '- PY_CI_PYTHON: ["3.99", ')
     done = pipe(project.path, "test: [3.99]", variables=warm)
     assert done.results == {"test: [3.99]": "failed"}
     assert done.last_line("test: [3.99]").startswith("Choose an image or a runner that has Python 3.99")

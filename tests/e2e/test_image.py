@@ -39,7 +39,7 @@ FILES = [
     "entry_points.txt",
     "top_level.txt",
 ]
-JOBS = ["build", "cosign", "build-image", "sbom-image", "sign-image"]
+JOBS = ["build", "sbom", "digests", "cosign", "build-image", "sbom-image", "digests-image", "sign-image"]
 NOT_SIGNED = f"Do not use this image. It is not signed or not attested, or not by the signer {IDENTITY}"
 
 
@@ -60,7 +60,7 @@ class Imaged:
     @property
     def project_url(self) -> str:
         """Where GitLab has the project."""
-        return self.release.variables["CI_PROJECT_URL"]
+        return str(self.release.variables["CI_PROJECT_URL"])
 
     def forget_signatures(self) -> None:
         """Remove what Cosign has put beside the image."""
@@ -110,7 +110,7 @@ def _imaged(
     with GitLab(folder / "gitlab", upstream) as gitlab, Registry(folder, gitlab) as registry:
         here = gitlab.add_project("group/another", project)
         registry.offer(podman.base, here)
-        variables = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.variables}
+        variables: dict[str, Any] = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.settings}
         done = pipe(project, *JOBS, event="tag", executor=imaging, variables=variables)
         assert done.results == dict.fromkeys(JOBS, "passed"), done.output
     shutil.rmtree(project / ".gitlab-ci-local" / "builds")
@@ -132,7 +132,7 @@ def imaged(
     here.repository = copy_project(_imaged / "another", tmp_path / "another")
     with Registry(tmp_path, gitlab) as registry:
         shutil.copytree(_imaged / "registry" / "images", registry.folder / "images")
-        variables = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.variables}
+        variables: dict[str, Any] = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.settings}
         yield Imaged(Release(here.repository, pipe, imaging, variables), registry, here, tmp_path)
 
 
@@ -187,7 +187,7 @@ def test_the_image_is_what_the_pipeline_built(imaged: Imaged, podman: Podman, tm
     )
     # pip says which file it installed.
     origin = json.loads(podman.run("run", *safe, "--entrypoint", "cat", name, f"{info}/direct_url.json"))
-    sums = imaged.release.artifact("build", "SHA256SUMS").read_text(encoding="utf-8")
+    sums = imaged.release.artifact("digests", "SHA256SUMS").read_text(encoding="utf-8")
     assert f"{origin['archive_info']['hashes']['sha256']}  another-1.0.0-py3-none-any.whl" in sums
 
 
@@ -317,7 +317,7 @@ def test_a_registry_that_fails_once_is_asked_again(
     imaged.registry.fail_next(2, method=method, path=path, **fault)
     # Nothing of it is there yet.
     shutil.rmtree(imaged.registry.folder / "images/docker/registry/v2/repositories/group/another/_layers")
-    done = imaged.release.retry("build-image", "sign-image", "publish-image")
+    done = imaged.release.retry("build-image", "digests-image", "sign-image", "publish-image")
     assert set(done.results.values()) == {"passed"}, done.output
 
 
@@ -345,9 +345,9 @@ def test_a_project_without_a_container_registry_is_told_before_the_build(imaged:
 
 def test_an_image_for_several_platforms(imaged: Imaged) -> None:
     # What both are built on is the same here, so that no emulator is needed.
-    done = imaged.release.retry("build-image", PLATFORMS="linux/amd64,linux/386")
+    done = imaged.release.retry("build-image", PY_CI_PLATFORMS="linux/amd64,linux/386")
     assert done.results == {"build-image": "passed"}, done.output
-    done = imaged.release.retry("sbom-image", "sign-image", "verify-image", "publish-image")
+    done = imaged.release.retry("sbom-image", "digests-image", "sign-image", "verify-image", "publish-image")
     assert set(done.results.values()) == {"passed"}, done.output
     index = json.loads(imaged.skopeo("inspect", "--raw", f"docker://{imaged.name}:latest"))
     assert {manifest["platform"]["architecture"] for manifest in index["manifests"]} == {"amd64", "386"}

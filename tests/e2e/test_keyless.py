@@ -102,7 +102,7 @@ def signed(_signed_keyless: Signed, sigstore: Sigstore, tmp_path: Path) -> Signe
 def sign_as(signed: Signed, sigstore: Sigstore, **claims: Any) -> Path:
     """Let Cosign sign the sums with another identity; return the bundle, which takes the place of the right one."""
     bundle = signed.release.artifact("sign", "signatures/SHA256SUMS.sigstore.json")
-    sums = signed.release.artifact("build", "SHA256SUMS")
+    sums = signed.release.artifact("digests", "SHA256SUMS")
     options = ("--yes", *sigstore.options, "--bundle", bundle)
     run(sigstore.binaries.cosign, "sign-blob", *options, sums, env={**os.environ, **signed.token(**claims)})
     return bundle
@@ -162,7 +162,7 @@ def test_without_a_token_the_job_says_how_to_get_one(signed: Signed) -> None:
 
 def test_a_merge_request_signs_nothing(signed: Signed) -> None:
     done = signed.release.run(event="merge request", **signed.token())
-    assert done.results == {"build": "passed"}
+    assert done.results == {"build": "passed", "sbom": "passed"}
 
 
 @pytest.mark.parametrize("part", ["tlogEntries", "timestampVerificationData"])
@@ -186,7 +186,7 @@ def test_an_expression_for_all_releases_is_anchored(signed: Signed, sigstore: Si
 
     def verifies(expression: str, bundle: Path) -> bool:
         options = ("--bundle", bundle, "--certificate-identity-regexp", expression, *issuer)
-        command = (sigstore.binaries.cosign, "verify-blob", *options, signed.release.artifact("build", "SHA256SUMS"))
+        command = (sigstore.binaries.cosign, "verify-blob", *options, signed.release.artifact("digests", "SHA256SUMS"))
         return subprocess.run(command, capture_output=True).returncode == 0
 
     ours = signed.release.artifact("sign", "signatures/SHA256SUMS.sigstore.json")
@@ -219,7 +219,7 @@ def test_a_service_that_stays_down_is_named_and_nothing_is_signed(
     name: str, fault: dict[str, Any], said: str, signed: Signed, sigstore: Sigstore
 ) -> None:
     getattr(sigstore, name).fail_next(sys.maxsize, **fault)
-    done = signed.release.retry("sign", **signed.token(), SIGSTORE_TIMEOUT="5")
+    done = signed.release.retry("sign", **signed.token(), PY_CI_SIGSTORE_TIMEOUT="5")
     assert done.results == {"sign": "failed"}
     assert said in done.log("sign")
     assert done.last_line("sign").startswith(NO_CERTIFICATE)
@@ -264,12 +264,14 @@ def test_a_protected_tag_of_a_default_project_is_released(
         f"test: [{python}]",
         "coverage",
         "build",
+        "sbom",
+        "digests",
         "cosign",
         "sign",
         "verify",
     ]
     jobs += ["publish-signatures", "publish-gitlab", "verify-published", "release"]
-    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
+    jobs += ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert "by Sigstore: your own" in done.log("preflight-keyless")
     for service in (sigstore_services.fulcio, sigstore_services.tsa, sigstore_services.rekor):

@@ -71,7 +71,7 @@ def test_its_jobs_for(event: str, also: set[str] | None, expanded: dict[str, Any
     matrix = expanded["test"]["parallel"]["matrix"][0]
     tests = {
         f"test: [{python},{cookiecutter}]"
-        for python in matrix["PYTHON_VERSION"]
+        for python in matrix["PY_CI_PYTHON"]
         for cookiecutter in matrix["COOKIECUTTER_VERSION"]
     }
     assert len(tests) > 2

@@ -27,7 +27,7 @@ BUNDLES = [f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".pr
 SIGNED = sorted(["SHA256SUMS", "SHA256SUMS.sigstore.json", "sbom.cdx.json", *BUNDLES])
 
 INCOMPLETE = "The release is not complete in the registries."
-NOT_ALL = "Do not use these files. They are not all that the job build made, and no more"
+NOT_ALL = "Do not use these files. They are not all that the job digests handed on, and no more"
 NOT_SIGNED = f"Do not use these files. A signature is missing, of another file, or not by the signer {IDENTITY}"
 IS_THERE = "If the registry did not answer, retry the job. If it has other files of this version"
 
@@ -76,7 +76,7 @@ def test_what_is_published_can_be_published_again_and_nothing_changes(
 
 
 def test_the_same_tag_run_twice_succeeds_and_changes_nothing(release: Release, here: Project) -> None:
-    jobs = ["build", "cosign", "sign", "verify", *JOBS]
+    jobs = ["build", "sbom", "digests", "cosign", "sign", "verify", *JOBS]
     first = release.retry(*jobs)
     assert first.results == dict.fromkeys(jobs, "passed"), first.output
     before = stored(here)
@@ -90,7 +90,7 @@ def test_other_content_under_the_same_version_fails_and_changes_nothing(publishe
     (published.path / "another" / "more.py").touch()
     commit_all(published.path)
     run("git", "tag", "--force", "v1.0.0", cwd=published.path)
-    done = published.retry("build", "cosign", "sign", "verify", "publish-signatures")
+    done = published.retry("build", "sbom", "digests", "cosign", "sign", "verify", "publish-signatures")
     assert done.results.pop("publish-signatures") == "failed", done.output
     assert set(list(done.results.values())[:-1]) == {"passed"}
     assert "another 1.0.0 is published already, with other files." in done.log("publish-signatures")
@@ -102,13 +102,17 @@ def test_other_content_under_the_same_version_fails_and_changes_nothing(publishe
     assert stored(here) == before
 
 
-@pytest.mark.parametrize("attack", ["echo evil >> build/dist/*.whl", "echo evil > build/dist/another-1.0.0-cp313.whl"])
+@pytest.mark.parametrize(
+    "attack", ["echo evil >> digests/dist/*.whl", "echo evil > digests/dist/another-1.0.0-cp313.whl"]
+)
 @pytest.mark.parametrize("job", PUBLISHING)
 def test_a_change_after_verify_is_not_published(release: Release, here: Project, attack: str, job: str) -> None:
     release.attack(attack)
     done = release.retry(job)
     assert done.results == {job: "failed"}
-    assert done.last_line(job).startswith("The artifacts are not those that the job build made.")
+    # The job of the signatures verifies what is there and what is not yet in the same way.
+    changed = "The artifacts are not those that the job digests handed on."
+    assert done.last_line(job).startswith(NOT_ALL if job == "publish-signatures" else changed)
     assert stored(here) == {}
 
 
@@ -165,7 +169,7 @@ def test_an_older_version_in_the_place_of_the_new_one_is_refused(
     set_version(release.path, "0.9.0")
     commit_all(release.path)
     run("git", "tag", "v0.9.0", cwd=release.path)
-    older = release.retry("build", "cosign", "sign", "verify", *PUBLISHING, event="tag v0.9.0")
+    older = release.retry("build", "sbom", "digests", "cosign", "sign", "verify", *PUBLISHING, event="tag v0.9.0")
     assert set(older.results.values()) == {"passed"}, older.output
     for folder in (here.folder / "pypi", here.folder / "generic" / "another" / "0.9.0"):
         target = folder if folder.name == "pypi" else signatures(here)
@@ -230,7 +234,7 @@ def test_a_name_that_only_another_index_has_is_refused(release: Release, here: P
     ("path", "message"),
     [
         ("/simple/another", INCOMPLETE),
-        (f"/{WHEEL}$", INCOMPLETE),
+        (f"/{WHEEL}$", NOT_ALL),
         ("/SHA256SUMS$", NOT_ALL),
         ("/SHA256SUMS.sigstore.json$", NOT_SIGNED),
         (f"/{WHEEL}.provenance.sigstore.json$", NOT_SIGNED),
@@ -274,7 +278,7 @@ def test_every_upload_and_download_heals(kind: str, release: Release, here: Proj
     assert done.results == {"verify-published": "passed"}, done.output
     assert sorted(path.name for path in signatures(here).iterdir()) == SIGNED
     for file in FILES:
-        assert stored(here)[f"pypi/{file}"] == release.artifact("build", f"dist/{file}").read_bytes()
+        assert stored(here)[f"pypi/{file}"] == release.artifact("digests", f"dist/{file}").read_bytes()
     assert stored(here)["releases/v1.0.0.json"].count(b'"link_type"') == len(FILES + SIGNED)
 
 
@@ -291,7 +295,7 @@ def test_a_job_that_was_half_finished_is_finished_by_a_retry(
     if job == "publish-gitlab":
         # The first of its two uploads is done.
         assert release.retry("publish-signatures").status == 0
-        run("cp", release.artifact("build", f"dist/{WHEEL}"), here.folder / "pypi")
+        run("cp", release.artifact("digests", f"dist/{WHEEL}"), here.folder / "pypi")
     gitlab.fail_next(ALWAYS, method="PUT" if job == "publish-signatures" else "POST", path=path, status=503)
     failed = release.retry(job)
     assert failed.results == {job: "failed"}

@@ -173,7 +173,7 @@ def test_a_job_learns_of_the_registry(registry: Registry, project: Project) -> N
         "CI_REGISTRY_USER": "gitlab-ci-token",
         "CI_REGISTRY_PASSWORD": project.token,
         "SSL_CERT_FILE": str(registry.trusted),
-        "BASE_IMAGE": f"localhost:{registry.port}/group/subgroup/parcel/python:slim",
+        "PY_CI_BASE_IMAGE": f"localhost:{registry.port}/group/subgroup/parcel/python:slim",
     }
 
 

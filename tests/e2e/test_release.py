@@ -35,7 +35,7 @@ class Released:
     done: Pipeline
     gitlab: GitLab
     here: Project
-    variables: dict[str, str]
+    variables: dict[str, Any]
     commands: str
 
 
@@ -71,7 +71,7 @@ def released(
     with GitLab(folder / "gitlab", upstream) as server, Registry(folder, server) as registry:
         here = server.add_project("your-group/my-service", project.path)
         registry.offer(podman.base, here)
-        variables = {**server.variables(here), **registry.variables(here), **warm, **keys.variables}
+        variables: dict[str, Any] = {**server.variables(here), **registry.variables(here), **warm, **keys.settings}
         done = pipe(project.path, event="tag", executor=imaging, variables=variables, program=str(watched))
         commands = (folder / "log").read_text(encoding="utf-8", errors="replace")
         yield Released(project, done, server, here, variables, commands)
@@ -82,9 +82,20 @@ pytestmark = pytest.mark.xdist_group("release")
 
 
 def test_a_protected_tag_is_released(released: Released, python: str) -> None:
-    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "cosign", "sign", "verify"]
+    jobs = [
+        "preflight",
+        "lint",
+        f"test: [{python}]",
+        "coverage",
+        "build",
+        "sbom",
+        "digests",
+        "cosign",
+        "sign",
+        "verify",
+    ]
     jobs += ["publish-signatures", "publish-gitlab", "verify-published", "release"]
-    jobs += ["build-image", "sbom-image", "sign-image", "verify-image", "publish-image"]
+    jobs += ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
     assert released.done.results == dict.fromkeys(jobs, "passed"), released.done.output
     stored = released.here.folder
     assert sorted(path.name for path in (stored / "pypi").iterdir()) == FILES
@@ -195,7 +206,7 @@ def test_the_keyless_commands_of_the_documents_are_those_of_a_project(bake: Bake
     [
         (
             {"signing": "none", "publish": "gitlab", "docker": True},
-            ["build-image", "publish-gitlab", "publish-image", "release"],
+            ["build-image", "digests-image", "publish-gitlab", "publish-image", "release"],
         ),
         ({"signing": "key", "publish": "none", "docker": False}, ["cosign", "sign", "verify"]),
     ],
@@ -215,15 +226,15 @@ def test_a_tag_of_a_project_that_does_less(
     warm: dict[str, str],
 ) -> None:
     project = bake(**options, _python_versions=[python], python_version=python)
-    given = {}
+    given: dict[str, Any] = {}
     if options["signing"] == "key":
         (project.path / "cosign.pub").write_text(keys.public, encoding="utf-8")
-        given = keys.variables
+        given |= keys.settings
     here = gitlab.add_project("your-group/my-service", project.path)
     registry.offer(podman.base, here)
     given |= {**gitlab.variables(here), **registry.variables(here), **warm}
     done = pipe(project.path, event="tag", executor=imaging, variables=given)
-    begun = ["preflight", "lint", f"test: [{python}]", "coverage", "build"]
+    begun = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom", "digests"]
     assert done.results == dict.fromkeys(begun + jobs, "passed"), done.output
     published = sorted(path.name for path in (here.folder / "pypi").iterdir())
     assert published == (FILES if options["publish"] == "gitlab" else [])

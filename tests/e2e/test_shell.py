@@ -18,7 +18,7 @@ def test_no_job_needs_root_or_bash_or_curl_or_anything_but_python_and_git(
     here = gitlab.add_project("your-group/my-service")
     before = owned_outside(project.path)
     done = pipe(project.path, executor=bare_shell, variables=gitlab.variables(here))
-    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build"]
+    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert "user      not root" in done.log("preflight")
     assert "which fetches uv for each job" in done.log("preflight")

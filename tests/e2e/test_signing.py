@@ -23,7 +23,7 @@ def test_every_file_is_signed_attested_and_verified(release: Release, cosign: Pa
     bundles = {f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".provenance", ".sbom")}
     assert {file.name for file in signatures.iterdir()} == {"SHA256SUMS.sigstore.json", *bundles}
     offline = ("--key", release.path / "cosign.pub", "--insecure-ignore-tlog")
-    wheel = release.artifact("build", f"dist/{FILES[0]}")
+    wheel = release.artifact("digests", f"dist/{FILES[0]}")
     run(cosign, "verify-blob", *offline, "--bundle", signatures / f"{FILES[0]}.sigstore.json", wheel)
     bundle = json.loads((signatures / f"{FILES[0]}.provenance.sigstore.json").read_text(encoding="utf-8"))
     statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
@@ -35,27 +35,27 @@ def test_every_file_is_signed_attested_and_verified(release: Release, cosign: Pa
     assert build["resolvedDependencies"][0]["digest"] == {"gitCommit": release.commit}
 
 
-NOT_BUILT = "The artifacts are not those that the jobs build and cosign made."
-NOT_COMPLETE = "Do not use these files. They are not all that the job build made, and no more"
-NOT_COSIGN = "The artifacts are not those that the job cosign made."
+NOT_BUILT = "The artifacts are not those that the jobs digests and cosign handed on."
+NOT_COMPLETE = "Do not use these files. They are not all that the job digests handed on, and no more"
+NOT_COSIGN = "The artifacts are not those that the job cosign handed on."
 NOT_SIGNED = "Do not use these files. A signature is missing, of another file, or not by the signer"
 
 OTHER_PROGRAM = "rm cosign/.cosign/cosign; echo evil > cosign/.cosign/cosign"
-OF_OTHERS = "Do not use these files. They were signed for another project, tag or commit, or the tag was moved since."
+OF_OTHERS = "Do not use these files. They were signed for another project, tag or commit, with another bill of materials, or the tag was moved since."
 
 
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
-        pytest.param(f"echo evil >> build/dist/{FILES[0]}", NOT_BUILT, id="a wheel is changed"),
+        pytest.param(f"echo evil >> digests/dist/{FILES[0]}", NOT_BUILT, id="a wheel is changed"),
         pytest.param(
-            f"echo evil >> build/dist/{FILES[0]}; cd build/dist; sha256sum * > ../SHA256SUMS",
+            f"echo evil >> digests/dist/{FILES[0]}; cd digests/dist; sha256sum * > ../SHA256SUMS",
             NOT_BUILT,
             id="a wheel is changed, and its sum",
         ),
-        pytest.param("echo evil > build/dist/evil.whl", NOT_BUILT, id="a file is added"),
-        pytest.param("rm build/dist/*", NOT_BUILT, id="nothing is left"),
-        pytest.param("echo {} > build/sbom.cdx.json", NOT_BUILT, id="the bill of materials is changed"),
+        pytest.param("echo evil > digests/dist/evil.whl", NOT_BUILT, id="a file is added"),
+        pytest.param("rm digests/dist/*", NOT_BUILT, id="nothing is left"),
+        pytest.param("echo {} > digests/sbom.cdx.json", NOT_BUILT, id="the bill of materials is changed"),
         pytest.param(OTHER_PROGRAM, NOT_BUILT, id="Cosign is another program"),
         pytest.param("echo {} > cosign/.cosign/provenance.json", NOT_BUILT, id="the provenance is changed"),
     ],
@@ -70,20 +70,20 @@ def test_a_change_between_build_and_sign_is_refused(release: Release, attack: st
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
-        pytest.param(f"echo evil >> build/dist/{FILES[0]}", NOT_COMPLETE, id="a wheel is changed"),
+        pytest.param(f"echo evil >> digests/dist/{FILES[0]}", NOT_COMPLETE, id="a wheel is changed"),
         pytest.param(
-            f"echo evil >> build/dist/{FILES[0]}; cd build/dist; sha256sum * > ../SHA256SUMS",
+            f"echo evil >> digests/dist/{FILES[0]}; cd digests/dist; sha256sum * > ../SHA256SUMS",
             NOT_SIGNED,
             id="a wheel is changed, and its sum",
         ),
-        pytest.param("echo evil > build/dist/evil.whl", NOT_COMPLETE, id="a file is added"),
+        pytest.param("echo evil > digests/dist/evil.whl", NOT_COMPLETE, id="a file is added"),
         pytest.param(
-            "echo evil > build/dist/evil.whl; cd build/dist; sha256sum * > ../SHA256SUMS",
+            "echo evil > digests/dist/evil.whl; cd digests/dist; sha256sum * > ../SHA256SUMS",
             NOT_SIGNED,
             id="a file is added, and its sum",
         ),
-        pytest.param("rm build/dist/*", NOT_COMPLETE, id="nothing is left"),
-        pytest.param("rm build/dist/*; : > build/SHA256SUMS", NOT_COMPLETE, id="nothing is left, and no sum"),
+        pytest.param("rm digests/dist/*", NOT_COMPLETE, id="nothing is left"),
+        pytest.param("rm digests/dist/*; : > digests/SHA256SUMS", NOT_COMPLETE, id="nothing is left, and no sum"),
         pytest.param(OTHER_PROGRAM, NOT_COSIGN, id="Cosign is another program"),
         pytest.param(f"rm sign/signatures/{FILES[0]}.sigstore.json", NOT_SIGNED, id="a bundle is missing"),
         pytest.param(
@@ -112,7 +112,7 @@ def test_a_change_between_sign_and_verify_is_refused(release: Release, attack: s
 
 def test_signatures_of_another_key_are_refused(release: Release, cosign: Path, tmp_path: Path) -> None:
     other = make_key_pair(cosign, tmp_path / "other")
-    evil = make_bundle(cosign, other, tmp_path / "evil", "sign-blob", release.artifact("build", f"dist/{FILES[0]}"))
+    evil = make_bundle(cosign, other, tmp_path / "evil", "sign-blob", release.artifact("digests", f"dist/{FILES[0]}"))
     release.attack(f"cp {evil} sign/signatures/{FILES[0]}.sigstore.json")
     done = release.retry("verify")
     assert done.results == {"verify": "failed"}, done.output
@@ -133,7 +133,7 @@ def test_what_the_same_key_signed_for_another_project_or_tag_is_refused(
     predicate = tmp_path / "provenance.json"
     ours = release.artifact("cosign", ".cosign/provenance.json").read_text(encoding="utf-8")
     predicate.write_text(ours.replace(said, instead), encoding="utf-8")
-    wheel = release.artifact("build", f"dist/{FILES[0]}")
+    wheel = release.artifact("digests", f"dist/{FILES[0]}")
     command = ("attest-blob", wheel, "--type", "slsaprovenance1", "--predicate", predicate)
     evil = make_bundle(cosign, keys, tmp_path / "evil", *command)
     release.attack(f"cp {evil} sign/signatures/{FILES[0]}.provenance.sigstore.json")
@@ -148,10 +148,10 @@ def test_what_an_older_commit_signed_is_refused(release: Release, tmp_path: Path
     (release.path / "another" / "more.py").touch()
     commit_all(release.path)
     run("git", "tag", "--force", "v1.0.0", cwd=release.path)
-    done = release.retry("build", "cosign")
-    assert done.results == {"build": "passed", "cosign": "passed"}, done.output
+    done = release.retry("build", "sbom", "digests", "cosign")
+    assert set(done.results.values()) == {"passed"}, done.output
     artifacts = older / ".gitlab-ci-local" / "artifacts"
-    release.attack(f"for job in build sign; do rm -r $job/*; cp -R {artifacts}/$job/* $job; done")
+    release.attack(f"for job in digests sign; do rm -r $job/*; cp -R {artifacts}/$job/* $job; done")
     done = release.retry("verify")
     assert done.results == {"verify": "failed"}, done.output
     assert re.search(r"says that the file was made from \S+ at \w+; this is ", done.log("verify"))
@@ -186,25 +186,25 @@ def test_the_key_of_the_pipeline_is_that_of_the_repository(release: Release, cos
 def test_a_password_that_is_not_that_of_the_key(password: str, release: Release) -> None:
     done = release.retry("sign", COSIGN_PASSWORD=password)
     assert done.results == {"sign": "failed"}
-    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD as protected variables")
+    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD in Settings")
 
 
 def test_without_a_key_the_job_says_how_to_make_one(release: Release) -> None:
     done = release.run(COSIGN_PRIVATE_KEY="")
     assert done.results["sign"] == "failed"
     assert not {"verify", "publish-signatures", "publish-gitlab"} & done.results.keys()
-    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD as protected variables")
+    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD in Settings")
 
 
 def test_without_the_public_key_nothing_is_signed(release: Release) -> None:
     (release.path / "cosign.pub").unlink()
     commit_all(release.path)
-    done = release.retry("sign")
-    assert done.results == {"sign": "failed"}, done.output
-    assert done.last_line("sign").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")
+    done = release.retry("cosign")
+    assert done.results == {"cosign": "failed"}, done.output
+    assert done.last_line("cosign").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")
 
 
 @pytest.mark.parametrize("event", ["branch", "merge request", "unprotected tag", "schedule on a tag"])
 def test_nothing_is_released_but_a_protected_tag(release: Release, event: str) -> None:
     done = release.run(event=event)
-    assert done.results == {"build": "passed"}
+    assert done.results == {"build": "passed", "sbom": "passed"}

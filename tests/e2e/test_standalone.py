@@ -54,7 +54,7 @@ def test_test_and_build_need_only_an_include_and_three_inputs(
     job = f"test: [{python}]"
     assert done.results == {job: "passed", "build": "passed"}, done.output
     assert done.report(job, "junit.xml").exists()
-    assert {file.name for file in done.artifact("build", "dist").iterdir()} == {
+    assert {file.name for file in done.artifact("digests", "dist").iterdir()} == {
         "another-2.0-py3-none-any.whl",
         "another-2.0.tar.gz",
     }
@@ -91,7 +91,7 @@ def test_runner_tags_and_more_are_set_by_the_name_of_the_job(
     test = load(another / "expanded.yml")["test"]
     assert (test["tags"], test["timeout"]) == (["large"], "3 hours")
     assert [service["name"] for service in test["services"]] == ["postgres:18"]
-    assert test["parallel"]["matrix"] == [{"PYTHON_VERSION": ["3.13"]}]
+    assert test["parallel"]["matrix"] == [{"PY_CI_PYTHON": ["3.13"]}]
 
 
 def test_a_component_of_your_own_is_tried_by_its_own_pipeline(pipe: Pipe, tmp_path: Path) -> None:

@@ -47,12 +47,12 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     status, printed = tool(project.path)
     assert status == 0, printed
     rows = re.findall(r"^(\S.*?) +(passed|failed) +(\d+\.\d)$", printed, re.MULTILINE)
-    jobs = {"preflight", "lint", f"test: [{python}]", "coverage", "build"}
+    jobs = {"preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom"}
     assert {name for name, _, _ in rows} == jobs
     assert "\nLeft out, for want of a container registry: build-image" in printed
     assert all(status == "passed" and float(seconds) > 0 for _, status, seconds in rows)
     folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
-    assert list(folder.glob("artifacts/build/dist/*.whl"))
+    assert list(folder.glob("artifacts/digests/dist/*.whl"))
     assert (folder / "builds" / "lint" / "tests" / "test_more.py").exists()
     assert not (folder / "variables.yml").exists(), "it has the token of the jobs"
     after = (

@@ -1,0 +1,82 @@
+"""Asks GitLab's API with the token of the job, and package indexes without, again where they fail."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+# Seconds before the second and the third attempt; there is no fourth.
+PAUSES = (1, 5)
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+
+
+class RequestError(Exception):
+    """A request failed; `status` is that of HTTP, or None where there was no answer."""
+
+    def __init__(self, problem: str, status: int | None = None) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+class Answer(NamedTuple):
+    """What was asked for, the address that it came from, and its media type."""
+
+    content: bytes
+    address: str
+    kind: str
+
+
+def of_project(path: str) -> str:
+    """Return the address of something in the API of this project."""
+    return f"{os.environ['CI_API_V4_URL']}/projects/{os.environ['CI_PROJECT_ID']}/{path}"
+
+
+def login(address: str) -> dict[str, str]:
+    """Return the header that gives the token of the job to its own project, and to nobody else.
+
+    https://docs.gitlab.com/user/packages/pypi_repository/#authenticate-with-the-gitlab-package-registry
+    """
+    if not address.startswith(of_project("")):
+        return {}
+    token = os.environ["CI_JOB_TOKEN"]
+    if address.startswith(of_project("packages/pypi/")):
+        return {"Authorization": f"Basic {b64encode(f'gitlab-ci-token:{token}'.encode()).decode()}"}
+    return {"JOB-TOKEN": token}
+
+
+def attempt(method: str, address: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
+    """Make one request; raise RequestError where it fails."""
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise RequestError(f"{address!r} is not an address of HTTP")
+    request = urllib.request.Request(address, content, dict(headers), method=method)  # noqa: S310
+    for name, value in login(address).items():
+        # A registry may send to a storage elsewhere, which has no business with the token.
+        request.add_unredirected_header(name, value)
+    try:
+        with urllib.request.urlopen(request, timeout=int(os.environ["UV_HTTP_TIMEOUT"])) as response:  # noqa: S310
+            return Answer(response.read(), response.url, response.headers.get_content_type())
+    except urllib.error.HTTPError as error:
+        said = "".join(filter(str.isprintable, error.read(300).decode(errors="replace")))
+        raise RequestError(f"{error.code} {error.reason} {said}".strip(), error.code) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise RequestError(str(error) or repr(error)) from None
+
+
+def ask(method: str, address: str, content: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the answer to a request, after three attempts at the most; raise RequestError where there is none."""
+    for pause in PAUSES:
+        try:
+            return attempt(method, address, content, headers or {})
+        except RequestError as failed:
+            if failed.status not in (None, *TRANSIENT):
+                raise
+            print(f"{failed}; trying again in {pause} s", flush=True)
+            time.sleep(pause)
+    return attempt(method, address, content, headers or {})
