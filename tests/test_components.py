@@ -123,6 +123,80 @@ def pins(text: str) -> dict[str, str]:
     return dict(found)
 
 
+# Whatever is in them: the project's build, its dependencies, its tools, or a scanner.
+FOREIGN = {"lint", "test", "coverage", "drift", "build", "sbom", "build-image", "sbom-image"}
+# They run nothing of what they are given, and nothing of the project.
+HAND_ON_DIGESTS = {"cosign", "digests", "digests-image"}
+EVERY_JOB = {job: content for name in component_names() for job, content in parts(name)[1].items()}
+
+
+def test_only_jobs_that_run_nothing_foreign_hand_on_variables() -> None:
+    found = {name for name, job in EVERY_JOB.items() if "dotenv" in str(job.get("artifacts"))}
+    assert found == HAND_ON_DIGESTS
+
+
+def test_jobs_that_sign_verify_or_publish_take_nothing_from_a_job_that_runs_foreign_code() -> None:
+    """By files or by variables; those that hand on digests are where files of such jobs come from."""
+    inputs = {name: parts(name)[0] for name in ("publish-pypi", "release")}
+    for name, job in EVERY_JOB.items():
+        if name in FOREIGN | HAND_ON_DIGESTS:
+            continue
+        # Without either, a job would get the artifacts and variables of all jobs before it.
+        given = job.get("dependencies", job.get("needs"))
+        if str(given).startswith("$[["):
+            given = inputs[name]["dependencies"]["default"]
+        assert given is not None, name
+        assert not FOREIGN & set(given), name
+    # The signed files of a project come from where nothing foreign runs.
+    assert EVERY_JOB["sign"]["dependencies"] == ["digests", "cosign"]
+
+
+def test_jobs_that_are_given_files_begin_in_an_empty_folder() -> None:
+    """The release has the changelog of the repository, and cosign its public key: they take a clone of their own."""
+    strategies = {name: job.get("variables", {}).get("GIT_STRATEGY") for name, job in EVERY_JOB.items()}
+    trusted = EVERY_JOB.keys() - FOREIGN - {"preflight"}
+    cloned = {"cosign", "release"}
+    extending = {name for name in trusted if "extends" in EVERY_JOB[name]}
+    assert {name: strategies[name] for name in trusted - extending} == {
+        name: "clone" if name in cloned else "empty" for name in trusted - extending
+    }
+    assert {EVERY_JOB[name]["extends"] for name in extending} == {"sign", "verify"}
+    assert "none" not in strategies.values()
+
+
+# Variables by which other programs are told what to do.
+OF_TOOLS = re.compile(r"UV_\w+|GIT_STRATEGY|COVERAGE_FILE|SYFT_\w+|BUILDAH_ISOLATION|PYTHONSAFEPATH")
+
+
+def test_variables_of_jobs_are_none_that_a_group_has_for_something_else(name: str) -> None:
+    _, jobs = parts(name)
+    for job in jobs.values():
+        matrix = [key for row in (job.get("parallel") or {}).get("matrix", []) for key in row]
+        for variable in [*job.get("variables", {}), *matrix]:
+            assert variable.startswith("PY_CI_") or OF_TOOLS.fullmatch(variable), variable
+
+
+def test_every_python_that_a_component_starts_is_isolated(name: str) -> None:
+    _, jobs = parts(name)
+    text = re.sub(r"# >>> (\S+)\n.*?# <<< \1", "", str(jobs), flags=re.DOTALL)
+    started = re.findall(r"(?:(?<=[\s({&|])|\.venv/bin/)python3? (-\S+)", text.replace("\\n", "\n"))
+    assert set(started) <= {"-I"}, started
+
+
+def test_a_text_input_is_a_text_whatever_is_in_it(name: str) -> None:
+    """GitLab keeps the type of an input; what is written out is read as YAML."""
+    inputs, _ = parts(name)
+    texts = {key for key, spec in inputs.items() if spec.get("type", "string") == "string"}
+    _, jobs = component(name).split("\n---\n")
+    for key in texts:
+        assert not re.search(rf'(?<!")\$\[\[ inputs\.{key} \]\]', jobs), key
+    for value in ("null", "true", "no", "012", "0x10", "2001-01-01", "a #c", "a: b", "-Ada", 'say "x"\\', "*a"):
+        (job,) = yaml.safe_load(unroll(component(name), dict.fromkeys(texts, value))).values()
+        assert job["stage"] == value
+        given = {variable: said for variable, said in job.get("variables", {}).items() if said == value}
+        assert all(isinstance(said, str) for said in given.values())
+
+
 def test_a_tool_has_one_version() -> None:
     ours = pins(" ".join(map(component, component_names())))
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]

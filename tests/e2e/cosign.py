@@ -22,7 +22,7 @@ from tests.pipeline import component
 
 # As the releases of Cosign name that of this machine.
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "amd64")
-PASSWORD = "a password with 'quotes' and spaces"  # noqa: S105
+PASSWORD = "a password with 'quotes', spaces and $HOME"  # noqa: S105
 
 
 class Mirror(Server):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.baked import BakedProject, run
 from tests.e2e.runner import Executor, Pipe, Pipeline
 from tests.options import DECLARED
+from tests.pipeline import load
 
 VERSION = DECLARED["_component_version"]
 COMPONENTS = f"$CI_SERVER_FQDN/{DECLARED['_component_project']}"
@@ -135,6 +139,14 @@ class Release:
     def attack(self, commands: str) -> None:
         """Run shell commands where GitLab keeps artifacts: a folder for each job."""
         run("sh", "-e", "-c", commands, cwd=self.artifact("."))
+
+    def change(self, job: str, change: Callable[[list[str]], list[str]]) -> None:
+        """Change the commands of a job for those who run it again."""
+        file = self.path / ".gitlab-ci-local" / "shell.yml"
+        pipeline = load(file)
+        commands = [*pipeline[job].pop("before_script", []), *pipeline[job]["script"]]
+        pipeline[job]["script"] = change(commands)
+        file.write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
 
     @property
     def commit(self) -> str:

@@ -9,6 +9,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,13 @@ def run_pipeline(
         pipeline = without_jobs(expand(program, repository, env), left_out)
         if not starts(program, pipeline, told, repository, env):
             return Pipeline(0, {}, None, "", repository)
-        pipeline = as_gitlab_runs_it(pipeline, repository, None if executor.containers else state)
+        pipeline = as_gitlab_runs_it(pipeline, repository)
         text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
         expanded.write_text(text, encoding="utf-8")
     # In a file: tokens do not belong in an argument list.
     given = {
         "GITLAB_CI": "true",
+        STATE: str(state),
         "CI_CONFIG_PATH": ".gitlab-ci.yml",
         "CI_COMMIT_TIMESTAMP": run("git", "show", "--no-patch", "--format=%cI", cwd=repository).strip(),
         **executor.variables,
@@ -206,8 +208,10 @@ def run_pipeline(
     return Pipeline(status, *read(output), output, repository)
 
 
-# The settings of a project, as shell commands; a file for those of each environment.
+# The settings of a project, as shell commands; a file for those of each environment, in the folder that jobs know by
+# this variable.
 SETTINGS = "settings-"
+STATE = "GITLAB_CI_LOCAL_STATE"
 
 
 def divide(variables: Mapping[str, str | Variable], protected: bool) -> tuple[dict[str, Variable], dict[str, str]]:
@@ -237,35 +241,32 @@ def write_settings(settings: Mapping[str, Variable], state: Path) -> None:
         file.chmod(0o644)
 
 
-def as_gitlab_runs_it(pipeline: dict[str, Any], repository: Path, state: Path | None) -> dict[str, Any]:
+def as_gitlab_runs_it(pipeline: dict[str, Any], repository: Path) -> dict[str, Any]:
     """Return an expanded pipeline whose jobs begin with what GitLab and its runner do, and gitlab-ci-local does not.
 
-    Where `state` is the folder of the settings, these outrank what a dotenv report says, which outranks all else:
-    https://docs.gitlab.com/ci/variables/#cicd-variable-precedence. A job has only the identity tokens that it declares.
-    Where its strategy is `empty`, it finds none of the repository's files:
+    The settings of the project outrank what a dotenv report says, which outranks all else, but not in containers, which
+    do not see the files: https://docs.gitlab.com/ci/variables/#cicd-variable-precedence. A job has only the identity
+    tokens that it declares. Where its strategy is `empty`, it finds none of the repository's files:
     https://docs.gitlab.com/ci/runners/configure_runners/#git-strategy
     """
     jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     tokens = {token for job in jobs.values() for token in job.get("id_tokens", {})}
     tracked = run("git", "ls-files", "-z", cwd=repository).split("\0")
+    handed_on = {path for job in jobs.values() for path in (job.get("artifacts") or {}).get("paths", [])}
+    gone = [path for path in filter(None, tracked) if not any(fnmatch(path, pattern) for pattern in handed_on)]
     begun = {}
     for name, job in jobs.items():
-        first = (
-            [f"unset {' '.join(sorted(undeclared))}"]
-            if (undeclared := tokens - job.get("id_tokens", {}).keys())
-            else []
-        )
+        undeclared = sorted(tokens - job.get("id_tokens", {}).keys())
+        hidden = [f"unset {' '.join(undeclared)}"] if undeclared else []
+        environment = job.get("environment") or ""
+        scope = environment["name"] if isinstance(environment, dict) else environment
+        files = [f'"${STATE}/{SETTINGS}{part}.sh"' for part in ("all", scope) if part]
+        first = [*hidden, *(f"if [ -e {file} ]; then . {file}; fi" for file in files)]
         if job.get("variables", {}).get("GIT_STRATEGY") == "empty":
-            given = [path for other in jobs.values() for path in other.get("artifacts", {}).get("paths", [])]
-            kept = {path.partition("/")[0] for path in given}
-            gone = sorted({path.partition("/")[0] for path in tracked if path} - kept)
-            first += [f"rm -rf -- {shlex.join(gone)}"]
-        if state:
-            environment = job.get("environment") or {}
-            scope = environment if isinstance(environment, str) else environment.get("name", "")
-            files = [state / f"{SETTINGS}{part}.sh" for part in ("all", scope) if part]
-            first += [f"if [ -e {file} ]; then . {file}; fi" for file in map(shlex.quote, map(str, files))]
+            first.append(f"rm -rf -- {shlex.join(gone)}")
         begun[name] = {**job, "before_script": [*first, *job.get("before_script", [])]}
+        if "after_script" in job:
+            begun[name]["after_script"] = [*hidden, *job["after_script"]]
     return {**pipeline, **begun}
 
 

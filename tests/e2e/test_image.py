@@ -394,13 +394,34 @@ def test_the_address_of_the_index_reaches_the_build_and_no_layer(
 def test_a_consumer_verifies_as_the_document_says(imaged: Imaged, podman: Podman, evil: str) -> None:
     assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
     commands = block(IMAGE, "<!-- image key -->").replace("registry.gitlab.com/your-group/my-service", imaged.name)
-    commands = commands.replace("docker run", "podman run")
+    commands = commands.replace("docker run", "podman run").replace("your-group/my-service", "group/another")
     program = imaged.release.artifact("cosign", ".cosign")
     env = {**imaged.env, **podman.env, "PATH": f"{program}:{os.environ['PATH']}"}
     assert run("sh", "-e", "-c", commands, cwd=imaged.release.path, env=env).endswith("another 1.0.0\n")
     imaged.skopeo("copy", f"docker://{imaged.name}@{evil}", f"docker://{imaged.name}:1.0.0")
     with pytest.raises(AssertionError, match="no signatures found"):
         run("sh", "-e", "-c", commands, cwd=imaged.release.path, env=env)
+    # An older image is signed, but not as the newer one.
+    imaged.skopeo("copy", f"docker://{imaged.name}:latest", f"docker://{imaged.name}:1.0.1")
+    newer = commands.replace("1.0.0", "1.0.1")
+    assert newer.count("1.0.1") > 1
+    with pytest.raises(AssertionError, match="missing or incorrect annotation"):
+        run("sh", "-e", "-c", newer, cwd=imaged.release.path, env=env)
+
+
+def test_an_older_image_is_not_taken_for_a_newer_one(imaged: Imaged) -> None:
+    # As if build-image had handed on the digest of an image that was released before, with the same key.
+    imaged.release.variables["CI_COMMIT_TAG"] = "v1.0.1"
+    done = imaged.release.retry("verify-image", event="tag v1.0.1")
+    assert done.results == {"verify-image": "failed"}, done.output
+    assert "missing or incorrect annotation" in done.log("verify-image")
+    assert done.last_line("verify-image") == NOT_SIGNED
+
+
+def test_an_image_of_another_project_with_the_same_key_is_refused(imaged: Imaged) -> None:
+    done = imaged.release.retry("verify-image", CI_PROJECT_PATH="group/of-others")
+    assert done.results == {"verify-image": "failed"}, done.output
+    assert done.last_line("verify-image") == NOT_SIGNED
 
 
 def test_the_image_can_be_built_from_the_source_without_the_pipeline(bake: Bake, podman: Podman) -> None:

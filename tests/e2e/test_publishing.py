@@ -23,12 +23,16 @@ JOBS = ["publish-signatures", "publish-gitlab", "verify-published", "release"]
 PUBLISHING = JOBS[:2]
 WHEEL, SDIST = FILES = files_of("1.0.0")
 EXTRA = "another-1.0.0-py2-none-any.whl"
+LOCAL = "another-1.0.0+evil-py3-none-any.whl"
 BUNDLES = [f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".provenance", ".sbom")]
 SIGNED = sorted(["SHA256SUMS", "SHA256SUMS.sigstore.json", "sbom.cdx.json", *BUNDLES])
 
 INCOMPLETE = "The release is not complete in the registries."
 NOT_ALL = "Do not use these files. They are not all that the job digests handed on, and no more"
 NOT_SIGNED = f"Do not use these files. A signature is missing, of another file, or not by the signer {IDENTITY}"
+OF_OTHERS = (
+    "Do not use these files. They were signed for another project, tag or commit, with another bill of materials,"
+)
 IS_THERE = "If the registry did not answer, retry the job. If it has other files of this version"
 
 
@@ -127,6 +131,16 @@ def test_a_change_after_verify_is_not_published(release: Release, here: Project,
             NOT_ALL,
             id="a wheel is added, and bundles",
         ),
+        pytest.param(f"cp pypi/{WHEEL} pypi/{LOCAL}", INCOMPLETE, id="a local version is added"),
+        pytest.param(
+            f"cp pypi/{WHEEL} pypi/{LOCAL}; cd $SIGNATURES;"
+            f' for kind in "" .provenance .sbom; do cp {WHEEL}$kind.sigstore.json {LOCAL}$kind.sigstore.json; done',
+            NOT_ALL,
+            id="a local version is added, and bundles",
+        ),
+        pytest.param("echo '{}' > $SIGNATURES/sbom.cdx.json", OF_OTHERS, id="the bill of materials is another"),
+        pytest.param("echo evil > $SIGNATURES/sbom.cdx.json", OF_OTHERS, id="the bill of materials is none"),
+        pytest.param("rm $SIGNATURES/sbom.cdx.json", INCOMPLETE, id="the bill of materials is missing"),
         pytest.param(f"rm pypi/{SDIST}", NOT_ALL, id="a distribution is missing"),
         pytest.param(
             f"echo evil >> pypi/{WHEEL}; cd pypi; sha256sum * > $SIGNATURES/SHA256SUMS",
@@ -183,6 +197,63 @@ def test_an_older_version_in_the_place_of_the_new_one_is_refused(
     sums.write_text(sums.read_text(encoding="utf-8").replace("0.9.0", "1.0.0"), encoding="utf-8")
     done = release.retry("verify-published")
     assert done.last_line("verify-published") == NOT_SIGNED
+
+
+@pytest.mark.parametrize("planted", ["generic/another/1.0.0/sbom.cdx.json", f"pypi/{EXTRA}"])
+def test_files_that_no_release_has_put_there_stop_it_before_anything_is_uploaded(
+    planted: str, release: Release, here: Project
+) -> None:
+    file = here.folder / planted
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("{}", encoding="utf-8")
+    done = release.retry(*PUBLISHING)
+    assert done.results == {"publish-signatures": "failed"}, done.output
+    kind = planted.partition("/")[0]
+    said = f"another 1.0.0 has files in the registry ({kind}), but no SHA256SUMS: no release put them there."
+    assert said in done.log("publish-signatures")
+    assert done.last_line("publish-signatures").startswith(IS_THERE)
+    assert stored(here) == {planted: b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (f"{WHEEL}.sigstore.json", NOT_SIGNED),
+        (f"{SDIST}.provenance.sigstore.json", NOT_SIGNED),
+        ("SHA256SUMS.sigstore.json", NOT_SIGNED),
+    ],
+)
+def test_a_forged_bundle_stops_a_release_before_its_packages_are_there(
+    name: str, message: str, release: Release, here: Project
+) -> None:
+    signatures(here).mkdir(parents=True)
+    # Whoever reads the artifacts of the build knows the sums.
+    planted = {"SHA256SUMS": release.artifact("digests", "SHA256SUMS").read_bytes(), name: b"{}"}
+    for file, content in planted.items():
+        (signatures(here) / file).write_bytes(content)
+    done = release.retry(*PUBLISHING)
+    assert done.results == {"publish-signatures": "failed"}, done.output
+    assert done.last_line("publish-signatures").startswith(message)
+    assert stored(here) == {f"generic/another/1.0.0/{file}": content for file, content in sorted(planted.items())}
+
+
+def test_a_forged_bill_of_materials_is_refused_or_replaced_before_packages_are_there(
+    release: Release, here: Project
+) -> None:
+    signatures(here).mkdir(parents=True)
+    planted = {"SHA256SUMS": release.artifact("digests", "SHA256SUMS").read_bytes(), "sbom.cdx.json": b"{}"}
+    for file, content in planted.items():
+        (signatures(here) / file).write_bytes(content)
+    # Its attestations are not there, so ours are taken, all of them.
+    done = release.retry(*JOBS)
+    assert done.results == dict.fromkeys(JOBS, "passed"), done.output
+    ours = release.artifact("digests", "sbom.cdx.json").read_bytes()
+    assert (signatures(here) / "sbom.cdx.json").read_bytes() == ours
+    # Beside attestations of ours it is another bill, whoever put it there.
+    (signatures(here) / "sbom.cdx.json").write_bytes(b"{}")
+    done = release.retry(*PUBLISHING)
+    assert done.results == {"publish-signatures": "failed"}, done.output
+    assert done.last_line("publish-signatures").startswith(OF_OTHERS)
 
 
 SETUP = """

@@ -41,7 +41,9 @@ NOT_COSIGN = "The artifacts are not those that the job cosign handed on."
 NOT_SIGNED = "Do not use these files. A signature is missing, of another file, or not by the signer"
 
 OTHER_PROGRAM = "rm cosign/.cosign/cosign; echo evil > cosign/.cosign/cosign"
-OF_OTHERS = "Do not use these files. They were signed for another project, tag or commit, with another bill of materials, or the tag was moved since."
+OF_OTHERS = (
+    "Do not use these files. They were signed for another project, tag or commit, with another bill of materials,"
+)
 
 
 @pytest.mark.parametrize(
