@@ -22,10 +22,7 @@ def read(text: bytes) -> Any:
 
 
 def predicate(payload: str) -> Any:
-    """Return the predicate of a statement, as an envelope has it.
-
-    https://github.com/in-toto/attestation/blob/main/spec/v1/README.md
-    """
+    """Return the predicate of a statement, as an envelope has it: https://in-toto.io/Statement/v1"""
     return read(base64.b64decode(payload))["predicate"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from cookiecutter.cli import main as cookiecutter_cli
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,7 +20,8 @@ from answer_rules import problems
 from tests import test_combinations
 from tests.answers import JINJA, TEXTS
 from tests.baked import BakedProject
-from tests.options import DECLARED, DEFAULTS, ROOT
+from tests.conftest import Bake
+from tests.options import DECLARED, DEFAULTS, ROOT, SWITCHES
 
 ASKED = [name for name in DECLARED if not name.startswith("_")]
 GOOD = {
@@ -181,3 +183,23 @@ def test_jinja_on_the_command_line_leaves_nothing_or_a_project(
     """The engine renders it before the answers are checked: its own word on it stands."""
     outcome = generate(tmp_path, {**GOOD, "author_name": jinja}, "command line", capfd)
     assert (outcome.exit_code == 0) == bool(outcome.project)
+
+
+def values_of(document: object, names: set[str]) -> list[object]:
+    """Return what a document has under some names, however deep."""
+    if isinstance(document, list):
+        return [value for item in document for value in values_of(item, names)]
+    if not isinstance(document, dict):
+        return []
+    own = [value for key, value in document.items() if key in names]
+    return own + [value for item in document.values() for value in values_of(item, names)]
+
+
+@pytest.mark.parametrize("slug", ["null", "true", "no", "012", "0x10", "1e3", "2001-01-01"])
+@pytest.mark.parametrize("pipeline", SWITCHES["pipeline"])
+def test_a_name_that_yaml_reads_as_something_else_stays_a_name(slug: str, pipeline: str, bake: Bake) -> None:
+    project = bake(project_slug=slug, package_name="app", pipeline=pipeline, signing="key")
+    names = {"package_name", "program", "PY_CI_PACKAGE_NAME", "PY_CI_PROGRAM"}
+    given = values_of(yaml.safe_load(project.read(".gitlab-ci.yml")), names)
+    assert given == [slug] * 3
+    assert {type(value) for value in given} == {str}

@@ -134,7 +134,8 @@ def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
     documented = rows(page("docs/components.md"), "variable")
     jobs: dict[str, Any] = {name: job for content in CONTENTS.values() for name, job in content.items()}
     every = "".join(map(component, CONTENTS))
-    handed_on = {*re.findall(r'echo "([A-Z][A-Z0-9_]*)=', every), "COSIGN_DIGEST", "PROVENANCE_DIGEST", "PWD"}
+    handed_on = {*re.findall(r'echo "([A-Z][A-Z0-9_]*)=', every), "PWD"}
+    handed_on |= {f"PY_CI_{name}_DIGEST" for name in ("COSIGN", "PROVENANCE", "PUBLIC_KEY")}
     for name, content in CONTENTS.items():
         (job,) = content.values()
         script = "\n".join(map(str, [*job.get("before_script", []), *job["script"]]))

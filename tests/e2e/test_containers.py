@@ -54,7 +54,7 @@ def test_every_job_passes_in_a_container_without_tools(
     found = [line for line in done.log("surroundings").splitlines() if re.match("user|no |/", line)]
     assert found == ["user 0 in /builds/your-group/my-service", "/usr/bin/python3", uv, *missing]
     assert "executor  a container" in done.log("preflight")
-    assert len(list(done.artifact("digests", "dist").glob("*.whl"))) == 1
+    assert len(list(done.artifact("build", "dist").glob("*.whl"))) == 1
 
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:

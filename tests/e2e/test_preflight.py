@@ -289,7 +289,7 @@ REMEDY = "Edit it in Settings > CI/CD > Variables: protected, and with the envir
 
 def test_a_key_that_only_the_signing_jobs_see(check: Program) -> None:
     done = check(*SCOPED, CI_COMMIT_TAG="v1.0.0", CI_COMMIT_REF_PROTECTED="true")
-    assert done["secrets"] == ("ok", "THE_KEY THE_PASSWORD cannot be seen here", "")
+    assert done["secrets"] == ("ok", "THE_KEY and THE_PASSWORD cannot be seen here", "")
     assert done.status == 0
     assert check()["secrets"] == ("ok", "none needed", "")
 

@@ -54,7 +54,7 @@ def test_test_and_build_need_only_an_include_and_three_inputs(
     job = f"test: [{python}]"
     assert done.results == {job: "passed", "build": "passed"}, done.output
     assert done.report(job, "junit.xml").exists()
-    assert {file.name for file in done.artifact("digests", "dist").iterdir()} == {
+    assert {file.name for file in done.artifact("build", "dist").iterdir()} == {
         "another-2.0-py3-none-any.whl",
         "another-2.0.tar.gz",
     }

@@ -52,7 +52,7 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     assert "\nLeft out, for want of a container registry: build-image" in printed
     assert all(status == "passed" and float(seconds) > 0 for _, status, seconds in rows)
     folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
-    assert list(folder.glob("artifacts/digests/dist/*.whl"))
+    assert list(folder.glob("artifacts/build/dist/*.whl"))
     assert (folder / "builds" / "lint" / "tests" / "test_more.py").exists()
     assert not (folder / "variables.yml").exists(), "it has the token of the jobs"
     after = (
