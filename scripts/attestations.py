@@ -7,6 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+# What reading a file may raise that is not as it should be.
+ODD = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+# Of a bundle with an attestation. Cosign also takes older forms, and skips what it does not know: two readers of one
+# file would read two statements there.
+BUNDLE = {"mediaType", "verificationMaterial", "dsseEnvelope"}
+
 
 def unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON; raise ValueError for a name that it has twice, of which readers take either."""
@@ -16,14 +22,25 @@ def unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read(text: bytes) -> Any:
-    """Return what JSON says; raise ValueError where it is none, or is ambiguous."""
-    return json.loads(text, object_pairs_hook=unambiguous)
+def read(text: bytes) -> dict[str, Any]:
+    """Return an object of JSON; raise one of ODD where it is none, or is ambiguous."""
+    found = json.loads(text, object_pairs_hook=unambiguous)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
 
 
 def predicate(payload: str) -> Any:
     """Return the predicate of a statement, as an envelope has it: https://in-toto.io/Statement/v1"""
-    return read(base64.b64decode(payload))["predicate"]
+    return read(base64.b64decode(payload, validate=True))["predicate"]
+
+
+def attested(bundle: Path) -> Any:
+    """Return the predicate that a bundle attests, in the form that these jobs make; raise one of ODD for another."""
+    found = read(bundle.read_bytes())
+    if found.keys() != BUNDLE:
+        raise ValueError("it is not such a bundle as the job sign makes")
+    return predicate(found["dsseEnvelope"]["payload"])
 
 
 def source(provenance: Any) -> str:

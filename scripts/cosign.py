@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.gitlab_api import RequestError, ask
+from scripts.plain_files import clear, write
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 FOLDER = Path(".cosign")
@@ -27,7 +28,7 @@ FOLDER = Path(".cosign")
 def found(program: str) -> bytes:
     """Return the Cosign of the runner, if it is one that the jobs can use."""
     said = subprocess.run([program, "version", "--json"], capture_output=True, text=True).stdout
-    version = json.loads(said)["gitVersion"] if said.startswith("{") else "of an unknown version"
+    version = json.loads(said).get("gitVersion", "") if said.startswith("{") else "of an unknown version"
     if not version.startswith("v3."):
         sys.exit(f"{program} is Cosign {version}; the jobs need 3: update it, or take it from PATH.")
     print(f"Cosign {version} is on PATH.")
@@ -94,24 +95,20 @@ def provenance(ci: Mapping[str, str]) -> dict[str, Any]:
 
 def main() -> None:
     """Write all of it."""
-    # The repository may have something of this name.
-    if FOLDER.is_symlink():
-        FOLDER.unlink()
-    shutil.rmtree(FOLDER, ignore_errors=True)
     predicate = json.dumps(provenance(os.environ), indent=2).encode()
     files = {"COSIGN": (FOLDER / "cosign", cosign()), "PROVENANCE": (FOLDER / "provenance.json", predicate)}
     if os.environ.get("PY_CI_PUBLIC_KEY"):
         files["PUBLIC_KEY"] = (Path("cosign.pub"), public_key(os.environ["PY_CI_PUBLIC_KEY"]))
+    # The repository may have something of this name.
+    clear(FOLDER)
     FOLDER.mkdir()
     lines = []
     for name, (file, content) in files.items():
-        file.unlink(missing_ok=True)
-        file.write_bytes(content)
+        write(file, content)
         # Later jobs compare what they get with these.
         lines.append(f"PY_CI_{name}_DIGEST={hashlib.sha256(content).hexdigest()}\n")
     (FOLDER / "cosign").chmod(0o755)
-    Path("cosign.env").unlink(missing_ok=True)
-    Path("cosign.env").write_text("".join(lines), encoding="utf-8")
+    write(Path("cosign.env"), "".join(lines))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.packaging.version import InvalidVersion, Version
 
+from scripts.attestations import ODD
 from scripts.gitlab_api import Answer, RequestError, ask, of_project
 
 PACKAGE = canonicalize_name(os.environ["PY_CI_PACKAGE_NAME"])
@@ -115,5 +116,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (RequestError, OSError, ValueError, KeyError, TypeError) as problem:
+    except (RequestError, OSError, *ODD) as problem:
         sys.exit(f"The download failed: {problem}")

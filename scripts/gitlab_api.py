@@ -10,7 +10,6 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 # Seconds before the second and the third attempt; there is no fourth.
 PAUSES = (1, 5)
@@ -51,21 +50,28 @@ def login(address: str) -> dict[str, str]:
     return {"JOB-TOKEN": token}
 
 
+def beginning(error: urllib.error.HTTPError) -> str:
+    """Return what an error says first, as far as a log can show it."""
+    try:
+        return "".join(filter(str.isprintable, error.read(300).decode(errors="replace")))
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
 def attempt(method: str, address: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
     """Make one request; raise RequestError where it fails."""
-    if urlsplit(address).scheme not in ("http", "https"):
+    if not address.startswith(("http://", "https://")):
         raise RequestError(f"{address!r} is not an address of HTTP")
     request = urllib.request.Request(address, content, dict(headers), method=method)  # noqa: S310
     for name, value in login(address).items():
         # A registry may send to a storage elsewhere, which has no business with the token.
         request.add_unredirected_header(name, value)
     try:
-        with urllib.request.urlopen(request, timeout=int(os.environ["UV_HTTP_TIMEOUT"])) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=float(os.environ["UV_HTTP_TIMEOUT"])) as response:  # noqa: S310
             return Answer(response.read(), response.url, response.headers.get_content_type())
     except urllib.error.HTTPError as error:
-        said = "".join(filter(str.isprintable, error.read(300).decode(errors="replace")))
-        raise RequestError(f"{error.code} {error.reason} {said}".strip(), error.code) from None
-    except (OSError, http.client.HTTPException) as error:
+        raise RequestError(f"{error.code} {error.reason} {beginning(error)}".strip(), error.code) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise RequestError(str(error) or repr(error)) from None
 
 

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
+from scripts.attestations import ODD
 from scripts.gitlab_api import RequestError, ask, of_project
+from scripts.release_files import BILL, OF_BILL, SUMS, signatures
 
 NAME, VERSION = os.environ["PY_CI_PACKAGE_NAME"], os.environ["CI_COMMIT_TAG"].removeprefix("v")
-# The sums come first: a half-finished release can only be finished with the same files.
-SUMS, BILL = Path("SHA256SUMS"), Path("sbom.cdx.json")
 # What `take` has found.
 FOUND = Path("found.json")
 
 
 def files() -> list[Path]:
-    """Return what is published, in its order."""
-    return [SUMS, BILL, *sorted(Path("signatures").iterdir())]
+    """Return what is published. The sums are first: what is half finished can only be finished with the same files."""
+    return [SUMS, BILL, *signatures()]
 
 
 def address(file: Path) -> str:
@@ -41,26 +43,41 @@ def stored(file: Path) -> bytes | None:
         raise
 
 
-def published() -> list[str]:
-    """Return the types of the packages of this name and version that the project has.
+def packages() -> list[dict[str, Any]]:
+    """Return the packages of the project whose names hold ours: https://docs.gitlab.com/api/packages/#for-a-project"""
+    found: list[dict[str, Any]] = []
+    for page in range(1, 1000):
+        query = urlencode({"package_name": NAME, "per_page": 100, "page": page})
+        more = json.loads(ask("GET", of_project(f"packages?{query}")).content)
+        found += more
+        if len(more) < 100:
+            break
+    return found
 
-    https://docs.gitlab.com/api/packages/#for-a-project
-    """
-    query = urlencode({"package_name": NAME, "package_version": VERSION, "per_page": 100})
-    packages = json.loads(ask("GET", of_project(f"packages?{query}")).content)
-    return sorted({each["package_type"] for each in packages if (each["name"], each["version"]) == (NAME, VERSION)})
+
+def alike(name: str, version: str) -> tuple[str, str]:
+    """Return a name and a version as pip compares them, nearly: without a local part, and without zeros at the end."""
+    plain = re.sub(r"(\.0)+$", "", version.lower().partition("+")[0].removeprefix("v"))
+    return re.sub(r"[-_.]+", "-", name).lower(), plain
+
+
+def strangers(found: set[Path]) -> list[str]:
+    """Return the packages of this version that no release of it has made, of which `found` is there."""
+    ours = [each for each in packages() if alike(each["name"], each["version"]) == alike(NAME, VERSION)]
+    if SUMS in found:
+        ours = [each for each in ours if each["version"] != VERSION]
+    return sorted({f"{each['package_type']} {each['version']}" for each in ours})
 
 
 def take() -> None:
     """Take what is there; refuse it where it is not of these distributions, or nobody knows of which."""
     found = {file: content for file in files() if (content := stored(file)) is not None}
-    if SUMS not in found and (packages := published()):
-        kinds = " and ".join(packages)
-        sys.exit(f"{NAME} {VERSION} has files in the registry ({kinds}), but no SHA256SUMS: no release put them there.")
     if found.get(SUMS, SUMS.read_bytes()) != SUMS.read_bytes():
         sys.exit(f"{NAME} {VERSION} is published already, with other files.")
+    if unknown := strangers(set(found)):
+        sys.exit(f"{NAME} {VERSION} has files in the registry that no release has put there: {', '.join(unknown)}.")
     # A bill of materials is that of its day. Where it or one of its attestations is missing, all of ours are taken.
-    of_bill = {file for file in files() if file == BILL or file.name.endswith(".sbom.sigstore.json")}
+    of_bill = {file for file in files() if file == BILL or file.name.endswith(OF_BILL)}
     if not of_bill <= found.keys():
         found = {file: content for file, content in found.items() if file not in of_bill}
     for file, content in found.items():
@@ -83,5 +100,5 @@ def upload() -> None:
 if __name__ == "__main__":
     try:
         {"take": take, "upload": upload}[sys.argv[1]]()
-    except (RequestError, ValueError, KeyError) as problem:
+    except (RequestError, OSError, *ODD) as problem:
         sys.exit(f"The registry failed: {problem}")

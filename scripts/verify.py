@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from scripts.attestations import our_source, predicate, read, source
+from scripts.attestations import ODD, attested, our_source, read, source
 from scripts.gitlab_api import RequestError, ask, of_project
+from scripts.release_files import BILL, OF_BILL, PROVENANCE, signatures
 
 
 def tagged(tag: str) -> str | None:
@@ -26,24 +27,33 @@ def tagged(tag: str) -> str | None:
     return commits.get(tag)
 
 
+def differing(ours: str) -> str | None:
+    """Say what the attestations say otherwise than the bill of materials and this pipeline, or None."""
+    wanted, there = set(signatures()), set(Path("signatures").iterdir())
+    if wanted != there:
+        return f"The signatures are not those of the files: {' '.join(sorted(map(str, wanted ^ there)))}"
+    bill = read(BILL.read_bytes())
+    for bundle in sorted(wanted):
+        if bundle.name.endswith(OF_BILL) and attested(bundle) != bill:
+            return f"{bundle} attests another bill of materials than {BILL}."
+        if bundle.name.endswith(PROVENANCE) and (said := source(attested(bundle))) != ours:
+            return f"{bundle} says that the file was made from {said}; this is {ours}"
+    return None
+
+
 def main() -> None:
     """Compare; end the program with what differs."""
     ours, tag = our_source(), os.environ["CI_COMMIT_TAG"]
     try:
-        bill = read(Path("sbom.cdx.json").read_bytes())
-    except ValueError as error:
-        sys.exit(f"sbom.cdx.json is no bill of materials: {error}")
-    for bundle in sorted(Path("signatures").iterdir()):
-        attested = bundle.name.endswith((".provenance.sigstore.json", ".sbom.sigstore.json"))
-        said = predicate(read(bundle.read_bytes())["dsseEnvelope"]["payload"]) if attested else None
-        if bundle.name.endswith(".sbom.sigstore.json") and said != bill:
-            sys.exit(f"{bundle} attests another bill of materials than sbom.cdx.json.")
-        if bundle.name.endswith(".provenance.sigstore.json") and source(said) != ours:
-            sys.exit(f"{bundle} says that the file was made from {source(said)}; this is {ours}")
+        problem = differing(ours)
+    except (*ODD, OSError) as odd:
+        problem = f"The bill of materials or an attestation cannot be read: {odd!r}"
+    if problem:
+        sys.exit(problem)
     try:
         commit = tagged(tag)
-    except (RequestError, ValueError, TypeError, KeyError) as problem:
-        sys.exit(f"GitLab does not say where the tag is ({problem}); retry the job.")
+    except (RequestError, *ODD) as odd:
+        sys.exit(f"GitLab does not say where the tag is ({odd}); retry the job.")
     if commit != os.environ["CI_COMMIT_SHA"]:
         sys.exit(f"{tag} names {commit or 'nothing'} now; this is {ours}")
     print(f"Everything was made from {ours}")

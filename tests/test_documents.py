@@ -135,7 +135,10 @@ def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
     jobs: dict[str, Any] = {name: job for content in CONTENTS.values() for name, job in content.items()}
     every = "".join(map(component, CONTENTS))
     handed_on = {*re.findall(r'echo "([A-Z][A-Z0-9_]*)=', every), "PWD"}
-    handed_on |= {f"PY_CI_{name}_DIGEST" for name in ("COSIGN", "PROVENANCE", "PUBLIC_KEY")}
+    handed_on |= {
+        f"PY_CI_{name}_DIGEST"
+        for name in ("COSIGN", "PROVENANCE", "PUBLIC_KEY", "SHA256SUMS", "SBOM", "IMAGE", "IMAGE_SBOM")
+    }
     for name, content in CONTENTS.items():
         (job,) = content.values()
         script = "\n".join(map(str, [*job.get("before_script", []), *job["script"]]))

@@ -197,15 +197,18 @@ def download_distribution(request: Request, project: Project, sha256: str, file_
     return ask_pypiserver(request, project, f"/packages/{file.name}")
 
 
-def list_all_packages(_: Request, project: Project) -> Response:
-    """List the packages of a project, whatever their type.
+def list_all_packages(request: Request, project: Project) -> Response:
+    """List the packages of a project, whatever their type: those whose names hold, in any case, what is asked for.
 
     https://docs.gitlab.com/api/packages/#for-a-project
     """
     distributions = {tuple(file.name.split("-")[:2]) for file in (project.folder / "pypi").glob("*.whl")}
     generic = {(folder.parent.name, folder.name) for folder in (project.folder / "generic").glob("*/*")}
     found = [("pypi", *names) for names in sorted(distributions)] + [("generic", *names) for names in sorted(generic)]
-    return as_json(200, [{"name": name, "version": version, "package_type": kind} for kind, name, version in found])
+    asked, size = request.args.get("package_name", "").lower(), int(request.args.get("per_page", 20))
+    begin = size * (int(request.args.get("page", 1)) - 1)
+    named = [each for each in found if asked in each[1].lower()][begin : begin + size]
+    return as_json(200, [{"name": name, "version": version, "package_type": kind} for kind, name, version in named])
 
 
 def generic_file(project: Project, names: dict[str, str]) -> Path:

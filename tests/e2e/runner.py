@@ -176,9 +176,9 @@ def run_pipeline(
     }
     # gitlab-ci-local would take the path of a file for the file.
     typed = {name: {"type": "variable", "values": {"*": value}} for name, value in given.items()}
-    typed |= {
-        name: {"type": "variable", "values": {setting.environment: setting.value}} for name, setting in settings.items()
-    }
+    for name, setting in settings.items():
+        # As it is: gitlab-ci-local has no variables that are not expanded.
+        typed[name] = {"type": "variable", "values": {setting.environment: setting.value.replace("$", "$$")}}
     (state / "variables.yml").write_text(yaml.safe_dump(typed), encoding="utf-8")
     write_settings(settings, state)
     arguments = ["--variables-file", ".gitlab-ci-local/variables.yml", "--no-artifacts-to-source", *told]

@@ -91,7 +91,7 @@ def test_a_file_with_another_checksum_is_never_kept(mirror: Mirror, project: Pat
 
 def test_releases_that_do_not_answer(mirror: Mirror, project: Path, pipe: Pipe) -> None:
     write(project, {"cosign_releases": mirror.url})
-    mirror.fail_next(sys.maxsize, status=404)
+    mirror.fail_next(sys.maxsize, status=503)
     done = pipe(project, event="tag", variables=PATH)
     assert done.results == {"cosign": "failed"}
     assert done.last_line("cosign").endswith("retry the job, or set the input cosign_releases to a mirror.")

@@ -147,15 +147,17 @@ def test_a_hostile_build_reaches_no_identity_token(
     assert published == {name: release.artifact("build", f"dist/{name}").read_bytes() for name in FILES}
 
 
+BUILT = "some_package-1.0.0"
 # A pipeline of nothing but the component that takes digests, and jobs that hand on to it what they like.
 STUBS = f"""
 stages: [build]
 include:
   - component: {COMPONENTS}/digests@{VERSION}
+    inputs: {{package_name: Some-package}}
   - component: {COMPONENTS}/digests-image@{VERSION}
 build:
   stage: build
-  script: [mkdir dist, 'cd dist; echo wheel > a-1-py3-none-any.whl; echo sdist > a-1.tar.gz; eval "$BUILD"']
+  script: [mkdir dist, 'cd dist; echo wheel > {BUILT}-py3-none-any.whl; echo sdist > {BUILT}.tar.gz; eval "$BUILD"']
   artifacts: {{paths: [dist/]}}
 sbom:
   stage: build
@@ -203,18 +205,29 @@ def test_digests_are_all_that_later_jobs_get_as_variables(stubs: Path, pipe: Pip
 @pytest.mark.parametrize(
     ("job", "attack"),
     [
-        ("digests", {"BUILD": "ln -s /proc/self/environ evil-1.whl"}),
-        ("digests", {"BUILD": "rm *.whl; ln -s ../sbom.cdx.json a-1-py3-none-any.whl"}),
-        ("digests", {"BUILD": "mkdir evil-1.whl; touch evil-1.whl/file"}),
-        ("digests", {"BUILD": "touch 'evil-1.whl\n0  b.whl'"}),
+        ("digests", {"BUILD": f"ln -s /proc/self/environ {BUILT}-py2-none-any.whl"}),
+        ("digests", {"BUILD": f"rm *.whl; ln -s ../sbom.cdx.json {BUILT}-py3-none-any.whl"}),
+        ("digests", {"BUILD": f"rm *.whl; ln -s /etc/hostname {BUILT}-py3-none-any.whl; echo x > .x.whl"}),
+        ("digests", {"BUILD": f"mkdir {BUILT}-py2-none-any.whl; touch {BUILT}-py2-none-any.whl/file"}),
+        ("digests", {"BUILD": f"touch '{BUILT}-py2-none-any.whl\n0  b.whl'"}),
         ("digests", {"BUILD": "touch -- '-1.whl; evil'"}),
         ("digests", {"BUILD": "touch evil"}),
-        ("digests", {"BUILD": "touch .evil-1.whl"}),
+        ("digests", {"BUILD": f"touch .{BUILT}-py2-none-any.whl"}),
         ("digests", {"BUILD": "rm *.tar.gz"}),
+        ("digests", {"BUILD": "rm *.whl"}),
+        ("digests", {"BUILD": "rm *"}),
+        ("digests", {"BUILD": "touch requests-99.0-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some_package-99.0-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some_package-1.0.0+evil-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some-package-1.0.0.tar.gz"}),
+        ("digests", {"SBOM": "echo evil > sbom.cdx.json"}),
         ("digests", {"SBOM": "ln -sf /etc/hostname sbom.cdx.json"}),
         ("digests-image", {"IMAGE": "ln -sf /etc/hostname image.digest"}),
         ("digests-image", {"IMAGE": "echo LD_PRELOAD=evil >> image.digest"}),
         ("digests-image", {"IMAGE": "echo sha256:0 > image.digest"}),
+        ("digests-image", {"IMAGE": "printf 'sha256:%064d\\nsha256:%064d' 1 2 > image.digest"}),
+        ("digests-image", {"IMAGE": "printf '\\0' >> image.digest"}),
+        ("digests-image", {"IMAGE_SBOM": "echo '{}{}' > image-sbom.cdx.json"}),
         ("digests-image", {"IMAGE": ": > image.digest"}),
         ("digests-image", {"IMAGE_SBOM": "ln -sf /etc/hostname image-sbom.cdx.json"}),
     ],

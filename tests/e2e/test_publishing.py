@@ -10,8 +10,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+import requests
 
 from tests.baked import commit_all, run
 from tests.e2e.cosign import make_bundle, make_key_pair
@@ -199,20 +201,51 @@ def test_an_older_version_in_the_place_of_the_new_one_is_refused(
     assert done.last_line("verify-published") == NOT_SIGNED
 
 
-@pytest.mark.parametrize("planted", ["generic/another/1.0.0/sbom.cdx.json", f"pypi/{EXTRA}"])
+@pytest.mark.parametrize(
+    ("planted", "named"),
+    [
+        ("generic/another/1.0.0/sbom.cdx.json", "generic 1.0.0"),
+        ("generic/Another/1.0/evil", "generic 1.0"),
+        (f"pypi/{EXTRA}", "pypi 1.0.0"),
+        (f"pypi/{LOCAL}", "pypi 1.0.0+evil"),
+    ],
+)
 def test_files_that_no_release_has_put_there_stop_it_before_anything_is_uploaded(
-    planted: str, release: Release, here: Project
+    planted: str, named: str, release: Release, here: Project
 ) -> None:
     file = here.folder / planted
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("{}", encoding="utf-8")
     done = release.retry(*PUBLISHING)
     assert done.results == {"publish-signatures": "failed"}, done.output
-    kind = planted.partition("/")[0]
-    said = f"another 1.0.0 has files in the registry ({kind}), but no SHA256SUMS: no release put them there."
+    said = f"another 1.0.0 has files in the registry that no release has put there: {named}."
     assert said in done.log("publish-signatures")
     assert done.last_line("publish-signatures").startswith(IS_THERE)
     assert stored(here) == {planted: b"{}"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"name": "evil", "url": "https://example.com/evil"},
+        {"name": WHEEL, "url": f"https://example.com/{WHEEL}"},
+        {"name": "evil", "url": "OURS"},
+    ],
+    ids=["another link", "another address", "another name"],
+)
+def test_a_release_that_somebody_else_made_is_refused(
+    link: dict[str, str], published: Release, here: Project, gitlab: GitLab
+) -> None:
+    ours = published.artifact("publish-gitlab", "links/packages").read_text(encoding="utf-8").split()[1]
+    headers = {"JOB-TOKEN": here.token}
+    planted = {**link, "url": link["url"].replace("OURS", ours)}
+    body: Any = {"tag_name": "v1.0.0", "description": "evil", "assets": {"links": [planted]}}
+    made = requests.post(f"{gitlab.api}/projects/{here.id}/releases", json=body, headers=headers, timeout=10)
+    assert made.status_code == 201
+    done = published.retry("release")
+    assert done.results == {"release": "failed"}, done.output
+    assert "The release has other links than those to what was published:" in done.log("release")
+    assert link["name"] in done.log("release")
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,36 @@ def test_what_an_older_commit_signed_is_refused(release: Release, tmp_path: Path
     assert done.last_line("verify").startswith(OF_OTHERS)
 
 
+@pytest.mark.parametrize("kind", ["sbom", "provenance"])
+def test_a_bundle_that_two_readers_would_read_differently_is_refused(
+    kind: str, release: Release, tmp_path: Path
+) -> None:
+    name = f"{FILES[0]}.{kind}.sigstore.json"
+    bundle = release.artifact("sign", f"signatures/{name}")
+    genuine = json.loads(bundle.read_text(encoding="utf-8"))["dsseEnvelope"]
+    statement = json.loads(base64.b64decode(genuine["payload"]))
+    if kind == "sbom":
+        statement["predicate"] = {"bomFormat": "CycloneDX", "components": []}
+    forged = {**genuine, "payload": base64.b64encode(json.dumps(statement).encode()).decode()}
+    # The older form, which Cosign 3 verifies too, and beside it what it does not look at.
+    older = {"base64Signature": base64.b64encode(json.dumps(genuine).encode()).decode(), "dsseEnvelope": forged}
+    bundle.write_text(json.dumps(older), encoding="utf-8")
+    if kind == "sbom":
+        release.artifact("digests", "sbom.cdx.json").write_text(json.dumps(statement["predicate"]), encoding="utf-8")
+    done = release.retry("verify")
+    assert done.results == {"verify": "failed"}, done.output
+    assert done.log("verify").count("Verified OK") == 7, "Cosign alone would let it pass"
+    assert "it is not such a bundle as the job sign makes" in done.log("verify")
+    assert done.last_line("verify").startswith(OF_OTHERS)
+
+
+def test_a_signature_too_many_is_refused(release: Release) -> None:
+    release.attack("echo {} > sign/signatures/evil.sigstore.json")
+    done = release.retry("verify")
+    assert done.results == {"verify": "failed"}, done.output
+    assert "The signatures are not those of the files: signatures/evil.sigstore.json" in done.log("verify")
+
+
 MOVED = "commit --quiet --allow-empty --message x && git tag --force v1.0.0"
 
 
