@@ -19,10 +19,20 @@ PROLOGUE = re.compile(r'\A""".*?"""\n|^from __future__ import annotations\n', re
 
 
 def text_of(name: str) -> str:
-    """Return the text of a program, with that of the modules from which it imports, and single blank lines."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    text = IMPORT.sub(lambda found: PROLOGUE.sub("", text_of(f"scripts/{found[2]}.py")).strip() + "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    """Return the text of a program, with that of each module from which it imports, and single blank lines."""
+    taken: set[str] = set()
+
+    def whole(name: str) -> str:
+        return IMPORT.sub(imported, (ROOT / name).read_text(encoding="utf-8"))
+
+    def imported(found: re.Match[str]) -> str:
+        name = f"scripts/{found[2]}.py"
+        if name in taken:
+            return ""
+        taken.add(name)
+        return PROLOGUE.sub("", whole(name)).strip() + "\n"
+
+    return re.sub(r"\n{3,}", "\n\n", whole(name))
 
 
 def brought_up_to_date(component: str) -> str:

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
-# What reading a file may raise that is not as it should be.
-ODD = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+from scripts.unambiguous_json import read
+
 # Of a bundle with an attestation. Cosign also takes older forms, and skips what it does not know: two readers of one
 # file would read two statements there.
 BUNDLE = {"mediaType", "verificationMaterial", "dsseEnvelope"}
-
-
-def unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; raise ValueError for a name that it has twice, of which readers take either."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has a name twice")
-    return found
-
-
-def read(text: bytes) -> dict[str, Any]:
-    """Return an object of JSON; raise one of ODD where it is none, or is ambiguous."""
-    found = json.loads(text, object_pairs_hook=unambiguous)
-    if not isinstance(found, dict):
-        raise ValueError("it is no object")
-    return found
 
 
 def predicate(payload: str) -> Any:
@@ -36,7 +19,7 @@ def predicate(payload: str) -> Any:
 
 
 def attested(bundle: Path) -> Any:
-    """Return the predicate that a bundle attests, in the form that these jobs make; raise one of ODD for another."""
+    """Return the predicate that a bundle attests, in the form that these jobs make; raise an error for another."""
     found = read(bundle.read_bytes())
     if found.keys() != BUNDLE:
         raise ValueError("it is not such a bundle as the job sign makes")

@@ -13,8 +13,8 @@ import re
 import sys
 from pathlib import Path
 
-from scripts.attestations import ODD, read
 from scripts.plain_files import content, write
+from scripts.unambiguous_json import ODD, read
 
 VERSION = os.environ["CI_COMMIT_TAG"].removeprefix("v")
 PACKAGE = os.environ["PY_CI_PACKAGE_NAME"]

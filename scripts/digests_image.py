@@ -12,8 +12,8 @@ import re
 import sys
 from pathlib import Path
 
-from scripts.attestations import ODD, read
 from scripts.plain_files import content, write
+from scripts.unambiguous_json import ODD, read
 
 DIGEST = re.compile(rb"(sha256:[0-9a-f]{64})\n?")
 

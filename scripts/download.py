@@ -25,8 +25,8 @@ from pip._vendor.packaging.specifiers import SpecifierSet
 from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.packaging.version import InvalidVersion, Version
 
-from scripts.attestations import ODD
 from scripts.gitlab_api import Answer, RequestError, ask, of_project
+from scripts.unambiguous_json import ODD
 
 PACKAGE = canonicalize_name(os.environ["PY_CI_PACKAGE_NAME"])
 VERSION = os.environ["CI_COMMIT_TAG"].removeprefix("v")

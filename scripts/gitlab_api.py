@@ -62,11 +62,11 @@ def attempt(method: str, address: str, content: bytes | None, headers: Mapping[s
     """Make one request; raise RequestError where it fails."""
     if not address.startswith(("http://", "https://")):
         raise RequestError(f"{address!r} is not an address of HTTP")
-    request = urllib.request.Request(address, content, dict(headers), method=method)  # noqa: S310
-    for name, value in login(address).items():
-        # A registry may send to a storage elsewhere, which has no business with the token.
-        request.add_unredirected_header(name, value)
     try:
+        request = urllib.request.Request(address, content, dict(headers), method=method)  # noqa: S310
+        for name, value in login(address).items():
+            # A registry may send to a storage elsewhere, which has no business with the token.
+            request.add_unredirected_header(name, value)
         with urllib.request.urlopen(request, timeout=float(os.environ["UV_HTTP_TIMEOUT"])) as response:  # noqa: S310
             return Answer(response.read(), response.url, response.headers.get_content_type())
     except urllib.error.HTTPError as error:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from scripts.attestations import ODD
 from scripts.gitlab_api import RequestError, ask, of_project
 from scripts.release_files import BILL, OF_BILL, SUMS, signatures
+from scripts.unambiguous_json import ODD
 
 NAME, VERSION = os.environ["PY_CI_PACKAGE_NAME"], os.environ["CI_COMMIT_TAG"].removeprefix("v")
 # What `take` has found.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scripts.attestations import ODD
 from scripts.gitlab_api import RequestError, ask, of_project
+from scripts.unambiguous_json import ODD
 
 TAG = os.environ["CI_COMMIT_TAG"]
 # What the jobs that publish hand on.

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from scripts.attestations import ODD, attested, our_source, read, source
+from scripts.attestations import attested, our_source, source
 from scripts.gitlab_api import RequestError, ask, of_project
 from scripts.release_files import BILL, OF_BILL, PROVENANCE, signatures
+from scripts.unambiguous_json import ODD, read
 
 
 def tagged(tag: str) -> str | None:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.attestations import ODD, our_source, predicate, read, source
+from scripts.attestations import our_source, predicate, source
+from scripts.unambiguous_json import ODD, read
 
 
 def predicates(file: str) -> list[Any]:

@@ -22,6 +22,17 @@ from tests.e2e.sigstore import Sigstore
 WHEEL, SDIST = FILES = files_of("1.0.0")
 JOBS = ["build", "sbom", "digests", "cosign", "sign", "verify", "publish-signatures"]
 SECRETS = {"COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD", "SIGSTORE_ID_TOKEN", "PYPI_ID_TOKEN"}
+# Names that a group may have for deployments of its own; GitLab ranks its variables above those of a job.
+OF_A_GROUP = (
+    "STAGE",
+    "REGISTRY",
+    "IDENTITY",
+    "PACKAGE_NAME",
+    "VERSION",
+    "PYTHON_VERSION",
+    "COSIGN_VERSION",
+    "IMAGE_DIGEST",
+)
 # Where somebody else's code has a business.
 FOREIGN = {"build", "sbom", "verify-published"}
 
@@ -98,6 +109,7 @@ def test_a_hostile_build_reaches_neither_the_key_nor_another_job(
 ) -> None:
     here.repository = hostile
     variables = {**gitlab.variables(here), **warm, **keys.settings, "MARKS": str(marks)}
+    variables |= dict.fromkeys(OF_A_GROUP, "of the group")
     release = Release(hostile, pipe, releasing, variables)
     jobs = [*JOBS, "publish-gitlab", "verify-published", "release"]
     done = run_watched(release, jobs)

@@ -11,26 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from scripts.__main__ import text_of
 from tests.baked import run
 from tests.conftest import lacking, need
 from tests.e2e.bare import USER, let_through
 from tests.e2e.gitlab import GitLab, Project
-from tests.pipeline import component
 
 ASKED = ("--python-container-image", "astral/uv:python3.13-trixie-slim", "--stage", ".pre", "--persons-name", "Ada")
 
 
 @pytest.fixture(scope="session")
 def preflight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script, as it stands in the component."""
-    _, jobs = yaml.safe_load_all(component("preflight"))
-    (command,) = jobs["preflight"]["script"]
-    found = re.search(r"<<'PREFLIGHT'\n(.*)\nPREFLIGHT\n", command, re.DOTALL)
-    assert found
+    """The program, as it stands in the component."""
     program = tmp_path_factory.mktemp("preflight") / "preflight.py"
-    program.write_text(found[1] + "\n", encoding="utf-8")
+    program.write_text(text_of("scripts/preflight.py"), encoding="utf-8")
     return program
 
 
@@ -311,7 +306,3 @@ def test_a_key_that_other_jobs_can_see(check: Program, variables: dict[str, Any]
     assert ("replace it" in remedy) == (whose != "every job of a release")
     assert done.status == 1
     assert "secret" not in done.text.replace("secrets", "")
-
-
-def test_the_script_is_clean(preflight: Path) -> None:
-    run("ruff", "check", "--select", "B,C4,E,F,I,N,RUF,SIM,UP,W", "--line-length", "120", preflight)
