@@ -19,7 +19,7 @@ from tests.e2e.cosign import KeyPair, find_cosign, make_key_pair
 from tests.e2e.gitlab import GitLab, Project, package_index
 from tests.e2e.images import Podman, prepare_podman
 from tests.e2e.registry import Registry
-from tests.e2e.releases import Release, copy_project, make_project
+from tests.e2e.releases import VERIFYING, Release, copy_project, make_project
 from tests.e2e.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
 from tests.e2e.sigstore import Sigstore, find_sigstore
 from tests.options import DECLARED
@@ -164,7 +164,7 @@ def _signed(
     project = make_project(folder / "another", python, keys.public)
     with GitLab(folder / "gitlab", upstream) as server:
         here = server.variables(server.add_project("group/another", project))
-        jobs = ("build", "sbom", "digests", "cosign", "sign", "verify")
+        jobs = VERIFYING
         variables: dict[str, Any] = {**here, **warm, **keys.settings}
         done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
     assert done.results == dict.fromkeys(jobs, "passed"), done.output

@@ -20,6 +20,11 @@ VERSION = DECLARED["_component_version"]
 COMPONENTS = f"$CI_SERVER_FQDN/{DECLARED['_component_project']}"
 IDENTITY = "--key cosign.pub --insecure-ignore-tlog"
 
+# The jobs of a release up to the one that verifies, all of them, and those of an image.
+VERIFYING = ["build", "sbom", "digests", "cosign", "sign", "verify"]
+RELEASING = [*VERIFYING, "publish-signatures", "publish-gitlab", "verify-published", "release"]
+IMAGING = ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
+
 PYPROJECT = """
 [build-system]
 requires = ["setuptools>=77"]

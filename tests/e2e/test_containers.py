@@ -15,7 +15,7 @@ from tests.e2e.cosign import ARCHITECTURE, KeyPair, Mirror
 from tests.e2e.gitlab import GitLab
 from tests.e2e.images import BUILDAH, RELEASES, SKOPEO, Podman, python_image, uv_image
 from tests.e2e.registry import Registry
-from tests.e2e.releases import add_image, make_project
+from tests.e2e.releases import IMAGING, RELEASING, add_image, make_project
 from tests.e2e.runner import Pipe
 
 # What a job with the image of lint finds around it.
@@ -98,19 +98,7 @@ def test_a_release_passes_in_containers_without_tools(
         variables = {**gitlab.variables(here), **registry.variables(here), **keys.settings, "SSL_CERT_FILE": trusted}
         done = pipe(project, event="tag", executor=podman.executor, variables=variables)
     podman.remove_containers()
-    jobs = [
-        "build",
-        "sbom",
-        "digests",
-        "cosign",
-        "sign",
-        "verify",
-        "publish-signatures",
-        "publish-gitlab",
-        "verify-published",
-        "release",
-    ]
-    jobs += ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
+    jobs = [*RELEASING, *IMAGING]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")
     assert "another 1.0.0" in done.log("verify-published")

@@ -18,7 +18,7 @@ import requests
 from tests.baked import commit_all, run
 from tests.e2e.cosign import make_bundle, make_key_pair
 from tests.e2e.gitlab import GitLab, Project
-from tests.e2e.releases import IDENTITY, Release, files_of, set_version
+from tests.e2e.releases import IDENTITY, VERIFYING, Release, files_of, set_version
 
 ALWAYS = sys.maxsize
 JOBS = ["publish-signatures", "publish-gitlab", "verify-published", "release"]
@@ -82,7 +82,7 @@ def test_what_is_published_can_be_published_again_and_nothing_changes(
 
 
 def test_the_same_tag_run_twice_succeeds_and_changes_nothing(release: Release, here: Project) -> None:
-    jobs = ["build", "sbom", "digests", "cosign", "sign", "verify", *JOBS]
+    jobs = [*VERIFYING, *JOBS]
     first = release.retry(*jobs)
     assert first.results == dict.fromkeys(jobs, "passed"), first.output
     before = stored(here)
@@ -96,7 +96,7 @@ def test_other_content_under_the_same_version_fails_and_changes_nothing(publishe
     (published.path / "another" / "more.py").touch()
     commit_all(published.path)
     run("git", "tag", "--force", "v1.0.0", cwd=published.path)
-    done = published.retry("build", "sbom", "digests", "cosign", "sign", "verify", "publish-signatures")
+    done = published.retry(*VERIFYING, "publish-signatures")
     assert done.results.pop("publish-signatures") == "failed", done.output
     assert set(list(done.results.values())[:-1]) == {"passed"}
     assert "another 1.0.0 is published already, with other files." in done.log("publish-signatures")
@@ -185,7 +185,7 @@ def test_an_older_version_in_the_place_of_the_new_one_is_refused(
     set_version(release.path, "0.9.0")
     commit_all(release.path)
     run("git", "tag", "v0.9.0", cwd=release.path)
-    older = release.retry("build", "sbom", "digests", "cosign", "sign", "verify", *PUBLISHING, event="tag v0.9.0")
+    older = release.retry(*VERIFYING, *PUBLISHING, event="tag v0.9.0")
     assert set(older.results.values()) == {"passed"}, older.output
     for folder in (here.folder / "pypi", here.folder / "generic" / "another" / "0.9.0"):
         target = folder if folder.name == "pypi" else signatures(here)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.baked import commit_all, run
 from tests.e2e.pypi import PyPI, id_token
-from tests.e2e.releases import PIPELINE, Release, files_of
+from tests.e2e.releases import PIPELINE, VERIFYING, Release, files_of
 from tests.e2e.runner import Pipeline
 
 JOBS = ["publish-signatures", "publish-pypi", "verify-published"]
@@ -60,7 +60,7 @@ def said(done: Pipeline, lines: int = 0) -> str:
 
 
 def test_a_trusted_publisher_publishes_what_can_be_verified(release: Release, pypi: PyPI) -> None:
-    done = publish(release, pypi, "build", "sbom", "digests", "cosign", "sign", "verify", *JOBS)
+    done = publish(release, pypi, *VERIFYING, *JOBS)
     assert set(done.results.values()) == {"passed"}, done.output
     assert stored(pypi) == built(release)
     assert pypi.attestations == {}

@@ -19,6 +19,7 @@ from tests.e2e.cosign import PASSWORD, KeyPair
 from tests.e2e.gitlab import GitLab, Project
 from tests.e2e.images import Podman
 from tests.e2e.registry import Registry
+from tests.e2e.releases import IMAGING, RELEASING
 from tests.e2e.runner import Executor, Pipe, Pipeline
 
 FILES = ["my_service-1.0.0-py3-none-any.whl", "my_service-1.0.0.tar.gz"]
@@ -82,20 +83,7 @@ pytestmark = pytest.mark.xdist_group("release")
 
 
 def test_a_protected_tag_is_released(released: Released, python: str) -> None:
-    jobs = [
-        "preflight",
-        "lint",
-        f"test: [{python}]",
-        "coverage",
-        "build",
-        "sbom",
-        "digests",
-        "cosign",
-        "sign",
-        "verify",
-    ]
-    jobs += ["publish-signatures", "publish-gitlab", "verify-published", "release"]
-    jobs += ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
+    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", *RELEASING, *IMAGING]
     assert released.done.results == dict.fromkeys(jobs, "passed"), released.done.output
     stored = released.here.folder
     assert sorted(path.name for path in (stored / "pypi").iterdir()) == FILES
