@@ -19,12 +19,11 @@ from benchmarks.pipeline import TOOLS, bake
 from tests.baked import commit_all
 from tests.e2e.cosign import KeyPair, find_cosign, make_key_pair
 from tests.e2e.gitlab import GitLab, package_index
+from tests.e2e.releases import RELEASING
 from tests.e2e.runner import Pipeline, pythons_here, run_pipeline, shell_executor
 from tests.e2e.sigstore import Sigstore, find_sigstore
 from tests.options import DECLARED, ROOT, SWITCHES
 from tests.pipeline import bare_clone, tagged_copy
-
-JOBS = ["cosign", "sign", "verify", "publish-signatures", "publish-gitlab", "verify-published", "release"]
 
 
 def release(
@@ -74,12 +73,12 @@ def measure(rounds: int, found: dict[str, Path]) -> dict[str, list[Pipeline]]:
 
 def report(turns: dict[str, list[Pipeline]]) -> None:
     """Print the seconds of the jobs of a release, and of all together, as a table."""
-    print(f"{'seconds':8}", *(f"{job:>18}" for job in JOBS), f"{'together':>10}")
+    print(f"{'seconds':8}", *(f"{job:>18}" for job in RELEASING), f"{'together':>10}")
     for signing, mine in turns.items():
-        took = [[done.jobs[job].seconds or 0 for job in JOBS if job in done.jobs] for done in mine]
+        took = [[done.jobs[job].seconds or 0 for job in RELEASING if job in done.jobs] for done in mine]
         together = statistics.median(map(sum, took))
         cells = []
-        for job in JOBS:
+        for job in RELEASING:
             seconds = [done.jobs[job].seconds or 0 for done in mine if job in done.jobs]
             cells.append(f"{statistics.median(seconds):.1f}" if seconds else "-")
         print(f"{signing:8}", *(f"{cell:>18}" for cell in cells), f"{together:10.1f}")

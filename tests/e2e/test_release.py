@@ -237,10 +237,14 @@ def test_a_tag_of_a_project_that_does_less(
             {"COSIGN_PRIVATE_KEY": "x", "COSIGN_PASSWORD": "y"},
             "-> Delete the tag and push one such as v1.2.3",
         ),
-        ("tag", {}, "-> Add it, protected, in Settings > CI/CD > Variables"),
-        ("branch", {"COSIGN_PRIVATE_KEY": "x"}, "-> Protect it in Settings > CI/CD > Variables"),
+        ("tag", {"COSIGN_PRIVATE_KEY": "x"}, "-> Edit it in Settings > CI/CD > Variables: protected, and with the env"),
+        (
+            "branch",
+            {"COSIGN_PRIVATE_KEY": "x"},
+            "-> Edit it in Settings > CI/CD > Variables: protected, and with the env",
+        ),
     ],
-    ids=["unprotected tag", "malformed tag", "no key", "unprotected key"],
+    ids=["unprotected tag", "malformed tag", "a key without an environment", "an unprotected key"],
 )
 def test_what_is_not_set_up_fails_one_job_that_says_how(
     event: str,
