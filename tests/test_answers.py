@@ -201,5 +201,5 @@ def test_a_name_that_yaml_reads_as_something_else_stays_a_name(slug: str, pipeli
     project = bake(project_slug=slug, package_name="app", pipeline=pipeline, signing="key")
     names = {"package_name", "program", "PY_CI_PACKAGE_NAME", "PY_CI_PROGRAM"}
     given = values_of(yaml.safe_load(project.read(".gitlab-ci.yml")), names)
-    assert given == [slug] * 3
+    assert given == [slug] * 4
     assert {type(value) for value in given} == {str}

@@ -48,7 +48,7 @@ def test_unroll_writes_inputs_and_defaults_in_and_keeps_comments() -> None:
     assert unroll(COMPONENT, {"image": "python:3.13", "strict": False}) == (
         "# Why the job is there.\n"
         "job:\n"
-        "  stage: test\n"
+        '  stage: "test"\n'
         '  image: "python:3.13"\n'
         "  strict: false\n"
         "  parallel:\n"

@@ -89,9 +89,9 @@ def test_the_jobs_that_it_shows_are_those_that_run(expander: Expander) -> None:
 def test_it_shows_what_preflight_prints() -> None:
     script = component("preflight")
     shown = re.findall(r"^  ok    (\w+) +(.+)$", block(TUTORIAL, "<!-- preflight -->", "text"), re.MULTILINE)
-    (printed,) = re.findall(r"rows = \[\n(.*?)\n +\]\n", script, re.DOTALL)
+    (printed,) = re.findall(r" rows: .+? = \[\n(.*?)\n +\]\n", script, re.DOTALL)
     assert [check for check, _ in shown] == re.findall(r'^ +\("(\w+)"', printed, re.MULTILINE)
     found = dict(shown)
     for check in ("executor", "user", "index", "registry", "tag", "secrets"):
         assert f'"{found[check]}"' in script, check
-    assert "This is what your jobs will meet:\\n" in script
+    assert "This is what your jobs will meet:" in script

@@ -31,7 +31,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def released(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template with releases after the one that is here now, which are hostile, and one that is not ready."""
     template = tagged_copy(tmp_path_factory.mktemp("released") / "py-ci-template")
-    for name in ("hooks/pre_gen_project.py", "hooks/post_gen_project.py", "local_extensions.py"):
+    for name in ("hooks/post_gen_project.py", "answer_rules.py", "local_extensions.py"):
         edit(template / name, "\nimport ", f"\nopen({str(ran)!r}, 'w').close()\nimport ")
     (template / FOLDER / "environment").symlink_to("/proc/self/environ")
     for version, change in NEWER.items():
