@@ -89,10 +89,11 @@ def test_a_file_with_another_checksum_is_never_kept(mirror: Mirror, project: Pat
     assert not done.report("cosign", ".cosign").exists()
 
 
-def test_releases_that_do_not_answer(mirror: Mirror, project: Path, pipe: Pipe) -> None:
+@pytest.mark.parametrize(("status", "asked"), [(503, 3), (404, 1)])
+def test_releases_that_do_not_answer(status: int, asked: int, mirror: Mirror, project: Path, pipe: Pipe) -> None:
     write(project, {"cosign_releases": mirror.url})
-    mirror.fail_next(sys.maxsize, status=503)
+    mirror.fail_next(sys.maxsize, status=status)
     done = pipe(project, event="tag", variables=PATH)
     assert done.results == {"cosign": "failed"}
     assert done.last_line("cosign").endswith("retry the job, or set the input cosign_releases to a mirror.")
-    assert len(mirror.requests()) == 3
+    assert len(mirror.requests()) == asked
