@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.options import ROOT
+from tools.options import ROOT
 
 LIMIT_RATIO = 1.35
 LIMIT_SECONDS = 90
@@ -72,7 +72,7 @@ def measure_combinations() -> bool:
     if done.returncode:
         print(done.stdout)
         return False
-    from tests.options import all_combinations
+    from tools.options import all_combinations
 
     count = len(all_combinations())
     tests = re.search(r"(\d+) passed", done.stdout)

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from benchmarks.pipeline import bake
-from tests.baked import commit_all, run
-from tests.e2e.images import Podman, prepare_podman
-from tests.options import DECLARED, ROOT
+from tools.commands import commit_all, run
+from tools.options import DECLARED, ROOT
+from tools.stand_ins.images import Podman, prepare_podman
 
 BASE = "localhost/base"
 PLAIN = f"""FROM {BASE}

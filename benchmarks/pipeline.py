@@ -25,9 +25,9 @@ from typing import Any
 
 import yaml
 
-from tests.baked import commit_all
-from tests.e2e.runner import Executor, Pipeline, pythons_here, run_pipeline
-from tests.options import DECLARED, ROOT
+from tools.commands import commit_all
+from tools.options import DECLARED, ROOT
+from tools.runner import Executor, Pipeline, pythons_here, run_pipeline
 
 TOOLS = {
     "git": "apt install git",

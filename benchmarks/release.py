@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pipeline import TOOLS, bake
-from tests.baked import commit_all
-from tests.e2e.cosign import KeyPair, find_cosign, make_key_pair
-from tests.e2e.gitlab import GitLab, package_index
-from tests.e2e.releases import RELEASING
-from tests.e2e.runner import Pipeline, pythons_here, run_pipeline, shell_executor
-from tests.e2e.sigstore import Sigstore, find_sigstore
-from tests.options import DECLARED, ROOT, SWITCHES
-from tests.pipeline import bare_clone, tagged_copy
+from tools.commands import commit_all
+from tools.options import DECLARED, ROOT, SWITCHES
+from tools.runner import Pipeline, pythons_here, run_pipeline, shell_executor
+from tools.samples.package import RELEASING
+from tools.stand_ins.cosign import KeyPair, find_cosign, make_key_pair
+from tools.stand_ins.gitlab import GitLab, package_index
+from tools.stand_ins.sigstore import Sigstore, find_sigstore
+from tools.template import bare_clone, tagged_copy
 
 
 def release(

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from pytest_cookies.plugin import Cookies
 
-from tests.baked import BakedProject
-from tests.options import ROOT, Combination, all_combinations, name_of
-from tests.pipeline import Expander, bare_clone, tagged_copy
+from tools.gitlab_ci_local import Expander
+from tools.options import ROOT, Combination, all_combinations, name_of
+from tools.requirements import MissingRequirementError, find_program
+from tools.samples.baked import Bake, BakedProject
+from tools.template import bare_clone, tagged_copy
 
-Bake = Callable[..., BakedProject]
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option with which all tests run, as they do in CI."""
+    parser.addoption("--proof", action="store_true", default=IN_CI, help="run tests/functional too, as CI=true does")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is left out."""
+    return "" if config.getoption("proof") else "without tests/functional: --proof or CI=true runs these too"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests that take long, unless they are asked for by name or all are."""
+    slow = collection_path == Path(__file__).parent / "functional"
+    return (slow and not config.getoption("proof") and not any("functional" in word for word in config.args)) or None
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -36,6 +53,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for name, combination in named.items()
         ]
         metafunc.parametrize("combination", marked)
+
+
+@contextmanager
+def _missing_requirements() -> Iterator[None]:
+    """Skip the test for what the machine lacks, and fail in CI."""
+    try:
+        yield
+    except MissingRequirementError as missing:
+        if IN_CI:
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """Judge what the fixtures of a test find missing."""
+    with _missing_requirements():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Judge what a test itself finds missing."""
+    with _missing_requirements():
+        return (yield)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -108,22 +150,10 @@ def components(template_repository: Path, tmp_path_factory: pytest.TempPathFacto
     return bare_clone(template_repository, tmp_path_factory.mktemp("components") / "py-ci-template.git")
 
 
-def lacking(reason: str) -> NoReturn:
-    """Skip the test for what the machine lacks, and fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def need(tool: str, remedy: str) -> str:
-    """Return the path of a program; skip the test where it is missing, and fail in CI."""
-    return shutil.which(tool) or lacking(f"{tool} is missing: {remedy}")
-
-
 @pytest.fixture(scope="session")
 def gitlab_ci_local() -> str:
     """The runner program."""
-    return need("gitlab-ci-local", "run the tests with tox, which installs it from npm")
+    return find_program("gitlab-ci-local", "run the tests with tox, which installs it from npm")
 
 
 @pytest.fixture(scope="session")

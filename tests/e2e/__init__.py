@@ -1,1 +1,0 @@
-"""The pipeline of a project, run for real."""

@@ -1,0 +1,216 @@
+"""Fixtures of the pipelines that run: a GitLab for each test, a runner, and the Pythons of the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from tools.bare_runner import bare_executor, make_traversable
+from tools.commands import commit_all
+from tools.options import DECLARED
+from tools.requirements import MissingRequirementError, find_program
+from tools.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
+from tools.samples.package import VERIFYING, Release, copy_project, make_project
+from tools.stand_ins.cosign import KeyPair, find_cosign, make_key_pair
+from tools.stand_ins.gitlab import GitLab, package_index
+from tools.stand_ins.gitlab_project import Project
+from tools.stand_ins.images import Podman, prepare_podman
+from tools.stand_ins.registry import Registry
+from tools.stand_ins.sigstore import Sigstore, find_sigstore
+
+
+@pytest.fixture(scope="session")
+def upstream() -> str:
+    """The address of the package index that this machine installs from."""
+    return package_index()
+
+
+@pytest.fixture
+def gitlab(tmp_path: Path, upstream: str) -> Iterator[GitLab]:
+    """A GitLab without projects; it forwards to the package index of this machine."""
+    with GitLab(tmp_path / "gitlab", upstream) as server:
+        yield server
+
+
+@pytest.fixture
+def registry(tmp_path: Path, gitlab: GitLab) -> Iterator[Registry]:
+    """The container registry of that GitLab, without images."""
+    with Registry(tmp_path, gitlab) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def pythons() -> dict[str, Path]:
+    """The folders of the Pythons of this machine, by version."""
+    return pythons_here(DECLARED["_python_versions"])
+
+
+@pytest.fixture(scope="session")
+def python(pythons: dict[str, Path]) -> str:
+    """One Python of this machine."""
+    return next(iter(pythons))
+
+
+@pytest.fixture(scope="session")
+def warm(shared_folder: Path) -> dict[str, str]:
+    """Variables with which a job finds what another has downloaded, for tests of something else."""
+    return {"UV_CACHE_DIR": str(shared_folder / "uv")}
+
+
+@pytest.fixture(scope="session")
+def pipe(
+    gitlab_ci_local: str,
+    components: Path,
+    pythons: dict[str, Path],
+    shared_folder: Path,
+) -> Pipe:
+    """Return a function that commits a project and runs its pipeline, on a runner with the shell executor."""
+    find_program("rsync", "gitlab-ci-local copies the repository with it: apt install rsync")
+    shell = shell_executor(list(pythons.values()))
+
+    def run(
+        repository: Path,
+        *jobs: str,
+        event: str = "branch",
+        executor: Executor = shell,
+        variables: dict[str, str] | None = None,
+        again: bool = False,
+        program: str = gitlab_ci_local,
+    ) -> Pipeline:
+        if not again:
+            commit_all(repository)
+        # Its jobs may run as another user.
+        make_traversable(shared_folder.parent, repository)
+        return run_pipeline(program, repository, components, executor, event, variables, jobs, again=again)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def bare_python() -> Path:
+    """The Python of the system, which any user may run."""
+    return Path(find_program("/usr/bin/python3", "apt install python3-venv"))
+
+
+@pytest.fixture
+def bare_shell(tmp_path: Path, shared_folder: Path, bare_python: Path) -> Executor:
+    """A runner whose jobs have no rights, and find nothing but Python, git and coreutils."""
+    if os.geteuid() != 0:
+        raise MissingRequirementError("only root can run jobs as another user: run this test as root")
+    busybox = find_program("busybox", "a shell that is not bash: apt install busybox")
+    setpriv = find_program("setpriv", "it gives up rights: apt install util-linux")
+    make_traversable(shared_folder.parent, tmp_path)
+    return bare_executor(tmp_path / "bare", bare_python, busybox, setpriv)
+
+
+@pytest.fixture(scope="session")
+def podman(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Podman with the images of the jobs."""
+    for tool in ("podman", "runc", "mmdebstrap"):
+        find_program(tool, f"apt install --no-install-recommends {tool}")
+    if os.geteuid() != 0:
+        raise MissingRequirementError(
+            "images are made as root: run the tests as root, in a container or a virtual machine"
+        )
+    with TemporaryDirectory(prefix="podman-", dir="/run") as state:
+        yield prepare_podman(request.config.cache.mkdir("podman"), tmp_path_factory.mktemp("podman"), Path(state))
+
+
+@pytest.fixture(scope="session")
+def cosign(request: pytest.FixtureRequest) -> Path:
+    """Cosign: that of the machine, or the pinned one, built once."""
+    return find_cosign(request.config.cache.mkdir("cosign"))
+
+
+@pytest.fixture(scope="session")
+def keys(cosign: Path, tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+    """The key pair of the project."""
+    return make_key_pair(cosign, tmp_path_factory.mktemp("keys") / "ours")
+
+
+@pytest.fixture(scope="session")
+def releasing(cosign: Path, pythons: dict[str, Path]) -> Executor:
+    """A runner with the shell executor, which has Cosign."""
+    return shell_executor([cosign.parent, *pythons.values()])
+
+
+@pytest.fixture(scope="session")
+def imaging(
+    cosign: Path, pythons: dict[str, Path], podman: Podman, tmp_path_factory: pytest.TempPathFactory
+) -> Executor:
+    """A runner with the shell executor, which has Cosign, Buildah and Skopeo."""
+    find_program("buildah", "it builds images: apt install --no-install-recommends buildah")
+    find_program("skopeo", "it names images: apt install skopeo")
+    found = shell_executor([cosign.parent, *pythons.values()])
+    return replace(found, variables=podman.env)
+
+
+@pytest.fixture(scope="session")
+def _signed(
+    pipe: Pipe,
+    python: str,
+    releasing: Executor,
+    keys: KeyPair,
+    warm: dict[str, str],
+    upstream: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A project with the artifacts of the jobs up to the one that verifies."""
+    folder = tmp_path_factory.mktemp("signed")
+    project = make_project(folder / "another", python, keys.public)
+    with GitLab(folder / "gitlab", upstream) as server:
+        here = server.variables(server.add_project("group/another", project))
+        jobs = VERIFYING
+        variables: dict[str, Any] = {**here, **warm, **keys.settings}
+        done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    shutil.rmtree(project / ".gitlab-ci-local" / "builds")
+    return project
+
+
+@pytest.fixture
+def release(
+    _signed: Path,
+    tmp_path: Path,
+    pipe: Pipe,
+    releasing: Executor,
+    keys: KeyPair,
+    here: Project,
+    gitlab: GitLab,
+    warm: dict[str, str],
+) -> Release:
+    """A project whose pipeline has come to the point where it publishes."""
+    here.repository = copy_project(_signed, tmp_path / "another")
+    variables: dict[str, Any] = {**gitlab.variables(here), **warm, **keys.settings}
+    return Release(here.repository, pipe, releasing, variables)
+
+
+@pytest.fixture
+def here(gitlab: GitLab) -> Project:
+    """The project of the release on GitLab."""
+    return gitlab.add_project("group/another")
+
+
+@pytest.fixture(scope="session")
+def sigstore_services(
+    request: pytest.FixtureRequest, cosign: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sigstore]:
+    """A private Sigstore that knows the GitLab of every test."""
+    binaries = find_sigstore(request.config.cache.mkdir("sigstore"), cosign)
+    gitlabs = ("http://127.0.0.1:*", "http://127.0.0.1:*/gitlab")
+    with Sigstore(tmp_path_factory.mktemp("sigstore"), binaries, *gitlabs) as running:
+        yield running
+
+
+@pytest.fixture
+def sigstore(sigstore_services: Sigstore) -> Iterator[Sigstore]:
+    """It without faults."""
+    yield sigstore_services
+    sigstore_services.heal()

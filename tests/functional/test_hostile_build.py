@@ -1,0 +1,283 @@
+"""Code that runs in a job may spoil what that job makes, and nothing else: attacks from inside the build."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.commands import commit_all, run
+from tools.runner import Executor, Pipe, Pipeline
+from tools.samples.hostile import SHADOWS, make_dependency, make_hostile
+from tools.samples.package import COMPONENTS, IDENTITY, RELEASING, VERSION, Release, files_of, make_project
+from tools.stand_ins.cosign import PASSWORD, KeyPair
+from tools.stand_ins.gitlab import GitLab
+from tools.stand_ins.gitlab_project import Project
+from tools.stand_ins.pypi import PyPI, id_token
+from tools.stand_ins.sigstore import Sigstore
+
+WHEEL, SDIST = FILES = files_of("1.0.0")
+SECRETS = {"COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD", "SIGSTORE_ID_TOKEN", "PYPI_ID_TOKEN"}
+# Names that a group may have for deployments of its own; GitLab ranks its variables above those of a job.
+OF_A_GROUP = (
+    "STAGE",
+    "REGISTRY",
+    "IDENTITY",
+    "PACKAGE_NAME",
+    "VERSION",
+    "PYTHON_VERSION",
+    "COSIGN_VERSION",
+    "IMAGE_DIGEST",
+)
+# Where somebody else's code has a business.
+FOREIGN = {"build", "sbom", "verify-published"}
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    """Where foreign code leaves a mark, named by the job that ran it, with the names of the variables that it saw."""
+    return tmp_path / "marks"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, python: str, keys: KeyPair, marks: Path) -> Path:
+    """A hostile project."""
+    project = make_project(tmp_path / "another", python, keys.public)
+    make_hostile(project, marks, make_dependency(tmp_path))
+    return project
+
+
+def run_watched(release: Release, jobs: list[str]) -> Pipeline:
+    """Run the jobs of the tag, each of which writes down the names of its variables."""
+    assert release.pipe(release.path, "cosign", event="tag", executor=release.executor).results == {"cosign": "passed"}
+    for job in jobs:
+        release.change(job, lambda commands: [*commands, 'env | cut -d = -f 1 > "$MARKS/$CI_JOB_NAME environment"'])
+    return release.retry(*jobs)
+
+
+def seen(marks: Path, who: str) -> dict[str, set[str]]:
+    """Return the jobs that ran something, and the names of the variables that it could read there."""
+    found = [path for path in marks.iterdir() if path.name.rpartition(" ")[2] == who]
+    return {path.name.rpartition(" ")[0]: set(path.read_text(encoding="utf-8").split()) for path in found}
+
+
+def provenance(release: Release) -> Any:
+    """Return what was attested of the wheel."""
+    file = release.artifact("sign", f"signatures/{WHEEL}.provenance.sigstore.json")
+    payload = json.loads(file.read_text(encoding="utf-8"))["dsseEnvelope"]["payload"]
+    return json.loads(base64.b64decode(payload))["predicate"]
+
+
+def assert_kept_apart(marks: Path, release: Release, done: Pipeline, signing: set[str]) -> None:
+    """Assert that foreign code ran where it may, saw no secret, and changed nothing but what its own job makes."""
+    ran = {path.name.rpartition(" ")[0] for path in marks.iterdir() if not path.name.endswith(" environment")}
+    assert "build" in seen(marks, "build")
+    assert seen(marks, "dependency").keys() == {"sbom", "verify-published"}
+    assert ran <= FOREIGN, sorted(path.name for path in marks.iterdir())
+    for module in (*SHADOWS, "urllib"):
+        assert not seen(marks, module), module
+    for path in marks.iterdir():
+        if not path.name.endswith(" environment"):
+            assert not SECRETS & set(path.read_text(encoding="utf-8").split()), path.name
+    environments = seen(marks, "environment")
+    assert environments.keys() == done.results.keys()
+    secrets = {job: names & (SECRETS - {"PYPI_ID_TOKEN"}) for job, names in environments.items()}
+    assert {job for job, names in secrets.items() if names} == signing
+    said = provenance(release)
+    assert said["runDetails"]["builder"]["id"] == release.variables["CI_SERVER_URL"]
+    assert said["buildDefinition"]["externalParameters"]["source"] == release.variables["CI_PROJECT_URL"]
+    assert said["buildDefinition"]["resolvedDependencies"][0]["digest"] == {"gitCommit": release.commit}
+    assert "evil" not in json.dumps(said)
+    built = release.artifact("build", f"dist/{WHEEL}").read_bytes()
+    assert built == release.artifact("digests", f"dist/{WHEEL}").read_bytes()
+    assert not built.endswith(b"evil")
+
+
+def test_a_hostile_build_reaches_neither_the_key_nor_another_job(
+    hostile: Path,
+    marks: Path,
+    pipe: Pipe,
+    releasing: Executor,
+    keys: KeyPair,
+    here: Project,
+    gitlab: GitLab,
+    warm: dict[str, str],
+) -> None:
+    here.repository = hostile
+    variables = {**gitlab.variables(here), **warm, **keys.settings, "MARKS": str(marks)}
+    variables |= dict.fromkeys(OF_A_GROUP, "of the group")
+    release = Release(hostile, pipe, releasing, variables)
+    jobs = RELEASING
+    done = run_watched(release, jobs)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    assert_kept_apart(marks, release, done, {"sign"})
+    assert sorted(path.name for path in (here.folder / "pypi").iterdir()) == FILES
+    for file in FILES:
+        published = (here.folder / "pypi" / file).read_bytes()
+        assert published == release.artifact("build", f"dist/{file}").read_bytes()
+    assert "evil" not in {path.name for path in (here.folder / "generic" / "another" / "1.0.0").iterdir()}
+    assert PASSWORD not in done.output
+
+
+def test_a_hostile_build_reaches_no_identity_token(
+    hostile: Path,
+    marks: Path,
+    pipe: Pipe,
+    python: str,
+    releasing: Executor,
+    sigstore: Sigstore,
+    here: Project,
+    gitlab: GitLab,
+    warm: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    here.repository = hostile
+    pipeline = hostile / ".gitlab-ci.yml"
+    with PyPI(tmp_path / "pypi") as pypi:
+        pypi.trust("another", project_path="group/another", ref_type="tag", ref_protected="true")
+        text = pipeline.read_text(encoding="utf-8").replace("sign-key@", "sign-keyless@")
+        text = text.replace(f", identity: {IDENTITY}", "").replace(f"identity: {IDENTITY}", "stage: verify")
+        text = text.replace("publish-gitlab@", "publish-pypi@").replace("signatures, publish-gitlab]", "signatures]")
+        text = text.replace("program: another", f'program: another, index_url: "{pypi.simple}"')
+        pipeline.write_text(text, encoding="utf-8")
+        commit_all(hostile)
+        sha = run("git", "rev-parse", "HEAD", cwd=hostile).strip()
+        tokens = {name: id_token() for name in ("PYPI_ID_TOKEN", "PYPI_ID_TOKEN_2", "PYPI_ID_TOKEN_3")}
+        tokens["SIGSTORE_ID_TOKEN"] = gitlab.issuer.token(sha=sha)
+        variables = {**gitlab.variables(here), **warm, **sigstore.variables, **pypi.settings, **tokens}
+        release = Release(hostile, pipe, releasing, {**variables, "MARKS": str(marks)})
+        jobs = [job.replace("publish-gitlab", "publish-pypi") for job in RELEASING]
+        done = run_watched(release, jobs)
+        assert done.results == dict.fromkeys(jobs, "passed"), done.output
+        published = {path.name: path.read_bytes() for path in pypi.files.iterdir()}
+    assert_kept_apart(marks, release, done, {"sign"})
+    assert {job for job, names in seen(marks, "environment").items() if "PYPI_ID_TOKEN" in names} == {"publish-pypi"}
+    assert published == {name: release.artifact("build", f"dist/{name}").read_bytes() for name in FILES}
+
+
+BUILT = "some_package-1.0.0"
+# A pipeline of nothing but the component that takes digests, and jobs that hand on to it what they like.
+STUBS = f"""
+stages: [build]
+include:
+  - component: {COMPONENTS}/digests@{VERSION}
+    inputs: {{package_name: Some-package}}
+  - component: {COMPONENTS}/digests-image@{VERSION}
+build:
+  stage: build
+  script: [mkdir dist, 'cd dist; echo wheel > {BUILT}-py3-none-any.whl; echo sdist > {BUILT}.tar.gz; eval "$BUILD"']
+  artifacts: {{paths: [dist/]}}
+sbom:
+  stage: build
+  script: ['echo {{}} > sbom.cdx.json; eval "$SBOM"']
+  artifacts: {{paths: [sbom.cdx.json]}}
+build-image:
+  stage: build
+  script: ['echo sha256:{"0" * 64} > image.digest; eval "$IMAGE"']
+  artifacts: {{paths: [image.digest]}}
+sbom-image:
+  stage: build
+  script: ['echo {{}} > image-sbom.cdx.json; eval "$IMAGE_SBOM"']
+  artifacts: {{paths: [image-sbom.cdx.json]}}
+"""
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Path:
+    """A project with that pipeline."""
+    project = tmp_path / "stubs"
+    project.mkdir()
+    (project / ".gitlab-ci.yml").write_text(STUBS, encoding="utf-8")
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=project)
+    return project
+
+
+def test_digests_are_all_that_later_jobs_get_as_variables(stubs: Path, pipe: Pipe) -> None:
+    done = pipe(stubs, event="tag")
+    assert set(done.results.values()) == {"passed"}, done.output
+    assert done.artifact("digests", "SHA256SUMS").read_text(encoding="utf-8").count("\n") == 2
+    said: dict[str, str] = {}
+    for job, file in (("digests", "digests.env"), ("digests-image", "image.env")):
+        text = done.artifact(job, f".gitlab-ci-reports/dotenv/{file}").read_text(encoding="utf-8")
+        said |= dict(line.split("=", 1) for line in text.splitlines())
+    empty = hashlib.sha256(b"{}\n").hexdigest()
+    sums = hashlib.sha256(done.artifact("digests", "SHA256SUMS").read_bytes()).hexdigest()
+    assert said == {
+        "PY_CI_SHA256SUMS_DIGEST": sums,
+        "PY_CI_SBOM_DIGEST": empty,
+        "PY_CI_IMAGE_DIGEST": f"sha256:{'0' * 64}",
+        "PY_CI_IMAGE_SBOM_DIGEST": empty,
+    }
+
+
+@pytest.mark.parametrize(
+    ("job", "attack"),
+    [
+        ("digests", {"BUILD": f"ln -s /proc/self/environ {BUILT}-py2-none-any.whl"}),
+        ("digests", {"BUILD": f"rm *.whl; ln -s ../sbom.cdx.json {BUILT}-py3-none-any.whl"}),
+        ("digests", {"BUILD": f"rm *.whl; ln -s /etc/hostname {BUILT}-py3-none-any.whl; echo x > .x.whl"}),
+        ("digests", {"BUILD": f"mkdir {BUILT}-py2-none-any.whl; touch {BUILT}-py2-none-any.whl/file"}),
+        ("digests", {"BUILD": f"touch '{BUILT}-py2-none-any.whl\n0  b.whl'"}),
+        ("digests", {"BUILD": "touch -- '-1.whl; evil'"}),
+        ("digests", {"BUILD": "touch evil"}),
+        ("digests", {"BUILD": f"touch .{BUILT}-py2-none-any.whl"}),
+        ("digests", {"BUILD": "rm *.tar.gz"}),
+        ("digests", {"BUILD": "rm *.whl"}),
+        ("digests", {"BUILD": "rm *"}),
+        ("digests", {"BUILD": "touch requests-99.0-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some_package-99.0-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some_package-1.0.0+evil-py3-none-any.whl"}),
+        ("digests", {"BUILD": "touch some-package-1.0.0.tar.gz"}),
+        ("digests", {"SBOM": "echo evil > sbom.cdx.json"}),
+        ("digests", {"SBOM": "ln -sf /etc/hostname sbom.cdx.json"}),
+        ("digests-image", {"IMAGE": "ln -sf /etc/hostname image.digest"}),
+        ("digests-image", {"IMAGE": "echo LD_PRELOAD=evil >> image.digest"}),
+        ("digests-image", {"IMAGE": "echo sha256:0 > image.digest"}),
+        ("digests-image", {"IMAGE": "printf 'sha256:%064d\\nsha256:%064d' 1 2 > image.digest"}),
+        ("digests-image", {"IMAGE": "printf '\\0' >> image.digest"}),
+        ("digests-image", {"IMAGE_SBOM": "echo '{}{}' > image-sbom.cdx.json"}),
+        ("digests-image", {"IMAGE": ": > image.digest"}),
+        ("digests-image", {"IMAGE_SBOM": "ln -sf /etc/hostname image-sbom.cdx.json"}),
+    ],
+)
+def test_what_is_no_plain_file_or_digest_is_refused(job: str, attack: dict[str, str], stubs: Path, pipe: Pipe) -> None:
+    done = pipe(stubs, event="tag", variables=dict(attack))
+    assert done.results[job] == "failed", done.output
+    assert done.last_line(job).startswith(f"The jobs build{job.removeprefix('digests')} and sbom")
+    assert "handed on something else than" in done.last_line(job)
+
+
+# What a job of an older runner, or one that another job has prepared, may find in its folder.
+LEFT = [
+    "mkdir -p links .cache/uv .uv/site-packages/bin .pip/bin .venv/bin",
+    "echo 'not = [settings' | tee uv.toml ../uv.toml > gitlab.toml",
+    "echo 'evil https://example.com/evil other' > links/evil",
+    'for file in found.json publish.py SHA256SUMS.sigstore.json digests.env; do echo evil > "$file"; done',
+    'printf \'#!/bin/sh\\ntouch "%s"\\n\' "$MARKS" | tee .uv/site-packages/bin/uv .pip/bin/python3 > .venv/bin/python',
+    "chmod +x .uv/site-packages/bin/uv .pip/bin/python3 .venv/bin/python",
+]
+
+
+def test_what_an_earlier_job_left_in_the_folder_does_not_matter(release: Release, here: Project, marks: Path) -> None:
+    # The release takes a new clone.
+    jobs = RELEASING[RELEASING.index("digests") : -1]
+    for job in jobs:
+        release.change(job, lambda commands: [*LEFT, *commands])
+    release.variables["MARKS"] = str(marks)
+    done = release.retry(*jobs)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    assert not marks.exists()
+    assert sorted(path.name for path in (here.folder / "pypi").iterdir()) == FILES
+    assert release.artifact("publish-signatures", "links/signatures").exists()
+
+
+def test_every_job_of_a_release_can_run_twice_in_the_same_folder(release: Release) -> None:
+    jobs = RELEASING[RELEASING.index("digests") :]
+    for job in jobs:
+        release.change(job, lambda commands: [*commands, *commands])
+    done = release.retry(*jobs)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output

@@ -1,0 +1,173 @@
+"""A covering set of combinations, installed, tested, linted and built for real, as a developer would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+import zipfile
+from email.utils import parseaddr
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+
+from tools.commands import commit_all, run
+from tools.documents import commands_of
+from tools.options import DECLARED, Combination, covering_combinations, name_of
+from tools.runner import pythons_here
+from tools.samples.baked import Bake, BakedProject
+
+
+def environment(project: BakedProject) -> dict[str, str]:
+    """Return the variables of a shell in which the project's virtual environment is active."""
+    foreign = re.compile(r"TOX_|VIRTUAL_ENV|PYTHON|COVERAGE|PYTEST")
+    env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    venv = project.path / ".venv"
+    # tox runs on every Python that is here; one that is missing is skipped, not downloaded.
+    path = [str(venv / "bin"), *map(str, pythons_here(DECLARED["_python_versions"]).values()), env["PATH"]]
+    return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path), "UV_PYTHON_DOWNLOADS": "never"}
+
+
+def distributions(project: BakedProject) -> tuple[Path, Path]:
+    """Return the wheel and the source distribution that were built last, and no others."""
+    (wheel,) = (project.path / "dist").glob("*.whl")
+    (sdist,) = (project.path / "dist").glob("*.tar.gz")
+    return wheel, sdist
+
+
+def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
+    """Run every check that a developer can run, one by one."""
+    runner = "pytest" if project.options["test_runner"] == "pytest" else "unittest"
+    project.run("ruff", "check", env=env)
+    project.run("ruff", "format", "--check", env=env)
+    project.run("mypy", env=env)
+    project.run("python", "-m", runner, env=env)
+    project.run("coverage", "run", "-m", runner, env=env)
+    project.run("coverage", "combine", env=env)
+    project.run("coverage", "report", "--fail-under", "100", env=env)
+
+
+def check_with_tox(project: BakedProject, env: dict[str, str]) -> None:
+    """Run them all at once, on the oldest Python of the machine; the first steps below do it on each."""
+    oldest = "py" + next(iter(pythons_here(DECLARED["_python_versions"]))).replace(".", "")
+    printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage", env=env)
+    assert f"{oldest}: OK (" in printed
+    assert "congratulations" in printed
+
+
+def check_build(project: BakedProject, env: dict[str, str]) -> None:
+    """Build, and check what was built."""
+    for old in (project.path / "dist").glob("*"):
+        old.unlink()
+    project.run("python", "-m", "build", "--installer", "uv", env=env)
+    wheel, sdist = distributions(project)
+    project.run("twine", "check", "--strict", wheel, sdist, env=env)
+    project.run("check-wheel-contents", wheel, env=env)
+
+
+def check_command(project: BakedProject, env: dict[str, str]) -> None:
+    """The console script answers with the right words and exit codes."""
+    assert project.run("my-service", "Ada", env=env) == "Hello, Ada!\n"
+    assert project.run("python", "-m", "my_service", env=env) == "Hello, world!\n"
+    assert project.run("my-service", "--version", env=env).startswith("my-service ")
+    for arguments, exit_code in ((["  "], 1), (["--no-such-option"], 2)):
+        done = subprocess.run(["my-service", *arguments], env=env, capture_output=True, check=False)
+        assert done.returncode == exit_code
+
+
+@pytest.mark.parametrize("options", covering_combinations(), ids=name_of)
+def test_works_before_its_first_commit_and_after_it(options: Combination, bake: Bake) -> None:
+    project = bake(**options)
+    env = environment(project)
+    project.run("uv", "venv", "--quiet", ".venv")
+    project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "dev", "tox-uv", env=env)
+    check_command(project, env)
+    # Of tox before the first commit, see the first steps of the README below.
+    check_step_by_step(project, env)
+    check_build(project, env)
+    commit_all(project.path)
+    check_with_tox(project, env)
+    if options["pre_commit"]:
+        project.run("pre-commit", "run", "--all-files", env=env)
+    assert project.run("git", "status", "--porcelain") == "", "a check leaves files that git does not ignore"
+
+    run("git", "tag", "v1.2.3", cwd=project.path)
+    project.run("uv", "build", "--quiet", "--clear", env=env)
+    wheel, sdist = distributions(project)
+    project.run("twine", "check", "--strict", wheel, sdist, env=env)
+    assert (wheel.name, sdist.name) == ("my_service-1.2.3-py3-none-any.whl", "my_service-1.2.3.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if not name.startswith("my_service-1.2.3.dist-info/")}
+        assert inside == {f"my_service/{name}" for name in ("__init__.py", "__main__.py", "app.py", "py.typed")}
+        metadata = PathDistribution(zipfile.Path(archive, "my_service-1.2.3.dist-info/")).metadata
+        licence = archive.read("my_service-1.2.3.dist-info/licenses/LICENSE").decode()
+    assert metadata["License-Expression"] == project.pyproject["project"]["license"]
+    assert metadata["License-File"] == "LICENSE"
+    assert licence == project.read("LICENSE")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "pyproject.toml", "src/my_service/app.py", "tests/test_app.py"} <= names
+
+
+def test_the_first_steps_of_its_readme_work(bake: Bake) -> None:
+    project = bake()
+    commands = commands_of(project.read("README.md"), "Develop")
+    outside = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
+    printed = project.run("sh", "-e", "-c", commands, env=outside)
+    assert "congratulations" in printed
+    for python in pythons_here(DECLARED["_python_versions"]):
+        assert re.search(rf"py{python.replace('.', '')}: OK \(", printed), printed
+
+
+def test_the_set_up_that_contributing_says_works(bake: Bake) -> None:
+    project = bake()
+    commands = commands_of(project.read("CONTRIBUTING.md"), "Set up")
+    outside = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
+    project.run("sh", "-e", "-c", commands, env=outside)
+    assert (project.path / ".git" / "hooks" / "pre-commit").exists()
+    # The hook runs the checks before a commit, with the tools of the virtual environment.
+    app = project.path / "src" / "my_service" / "app.py"
+    app.write_text(app.read_text(encoding="utf-8") + "\n\nunused: int = 'text'\n", encoding="utf-8")
+    project.run("git", "add", "--all")
+    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    refused = subprocess.run(
+        ["git", *identity, "commit", "--message", "x"],
+        cwd=project.path,
+        env=environment(project),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "Incompatible types in assignment" in refused.stdout + refused.stderr
+
+
+def test_builds_from_a_copy_without_git(bake: Bake, tmp_path: Path) -> None:
+    project = bake()
+    for name in project.files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(project.read(name), encoding="utf-8")
+    run("uv", "build", "--quiet", "--wheel", cwd=tmp_path)
+    assert [path.name for path in (tmp_path / "dist").glob("*.whl")] == ["my_service-0.0.0-py3-none-any.whl"]
+
+
+NASTY = [
+    ('Robert "Bob" O\'Connor', "Quotes \" and ' and \\ backslashes \\n, 100% #1: {braces} $HOME `x` <b>"),
+    ("Zoë Łukasz, Ltd. (R&D)", "Ünïcödé, 中文, 😀 and שלום"),
+    ("d'Artagnan; DROP TABLE", "- a list? * no. 1. &amp; [link](x)"),
+]
+
+
+@pytest.mark.parametrize(("name", "description"), NASTY)
+def test_a_built_wheel_gives_the_answers_back(name: str, description: str, bake: Bake) -> None:
+    project = bake(author_name=name, author_email="o'connor+x@example.com", project_description=description)
+    project.run("uv", "build", "--quiet", "--wheel")
+    (wheel,) = (project.path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = {entry.partition("/")[0] for entry in archive.namelist() if ".dist-info/" in entry}
+        metadata = PathDistribution(zipfile.Path(archive, f"{info}/")).metadata
+    assert metadata["Summary"] == description
+    assert parseaddr(metadata["Author-email"]) == (name, "o'connor+x@example.com")
+    assert "my_service" in wheel.name

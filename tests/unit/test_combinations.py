@@ -1,0 +1,169 @@
+"""What holds for the project of every combination of the options, just as it was baked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from hooks.post_gen_project import OWNED_PATHS
+from local_extensions import pythons
+from tools.checks import check_dockerfile, check_python, check_text
+from tools.components import load
+from tools.gitlab_ci_local import EVENTS, Expander
+from tools.options import DECLARED, SWITCHES
+from tools.samples.baked import BakedProject
+
+ALWAYS = {
+    ".editorconfig",
+    ".gitattributes",
+    ".gitignore",
+    ".gitlab-ci.yml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "renovate.json",
+    "src/my_service/__init__.py",
+    "src/my_service/__main__.py",
+    "src/my_service/app.py",
+    "src/my_service/py.typed",
+    "tests/__init__.py",
+    "tests/test_app.py",
+}
+ONLY_WITH = {
+    ("docker", True): {"Dockerfile", ".dockerignore"},
+    ("pre_commit", True): {".pre-commit-config.yaml"},
+}
+
+# Words that only a value of an option brings into a project.
+TRACES = {
+    ("pipeline", "components"): r"component:|include:",
+    ("pipeline", "self-contained"): r"script:",
+    ("test_runner", "pytest"): r"pytest",
+    ("test_runner", "unittest"): r"unittest|xmlrunner",
+    ("signing", "keyless"): r"certificate-identity|keyless",
+    # The job cosign would hand on a public key in every project; that releases have one stands in its inputs.
+    ("signing", "key"): r"cosign\.key|--key cosign\.pub|public_key\"?: ",
+    ("publish", "gitlab"): r"packages/pypi",
+    ("publish", "pypi"): r"trusted publisher|publish-pypi",
+    ("docker", True): r"(?<!/\.)docker|container image",
+    ("pre_commit", True): r"pre-commit",
+}
+
+
+def test_has_exactly_its_files(project: BakedProject) -> None:
+    expected = set(ALWAYS)
+    for (option, value), paths in ONLY_WITH.items():
+        if project.options[option] == value:
+            expected |= paths
+    # The link to the template is there where the template itself is in git.
+    assert project.files - {".cruft.json"} == expected
+
+
+def test_every_path_that_a_switch_owns_exists_when_it_is_on(project: BakedProject) -> None:
+    for (option, value), paths in OWNED_PATHS.items():
+        assert [(project.path / path).exists() for path in paths] == [project.options[option] == value] * len(paths)
+
+
+def test_files_are_clean_and_can_be_read(project: BakedProject) -> None:
+    for name in project.files:
+        check_text(name, project.read(name))
+
+
+def test_python_is_formatted_and_lints_clean(project: BakedProject) -> None:
+    check_python(project)
+
+
+def test_the_words_of_every_option_are_known_here() -> None:
+    valued = {(name, value) for name, values in SWITCHES.items() for value in values}
+    assert TRACES.keys() == {(name, value) for name, value in valued if value not in (False, "none")}
+
+
+def test_no_trace_of_an_option_that_is_off(project: BakedProject) -> None:
+    whole = {name: project.read(name) for name in project.files - {".cruft.json", "LICENSE"}}
+    # A program between its marks is the same in every project.
+    texts = {name: re.sub(r"# >>> (\S+)\n.*?# <<< \1", "", text, flags=re.DOTALL) for name, text in whole.items()}
+    for (option, value), words in TRACES.items():
+        found = [name for name, text in texts.items() if re.search(words, text, re.IGNORECASE)]
+        if project.options[option] == value:
+            assert found, f"{option}={value} brings nothing"
+        else:
+            assert not found, f"{option} is not {value}, yet: {found}"
+    if project.options["signing"] == "none":
+        assert not [name for name, text in whole.items() if re.search("cosign|sigstore", text, re.IGNORECASE)]
+
+
+def test_metadata_says_what_was_answered(project: BakedProject) -> None:
+    metadata = project.pyproject["project"]
+    supported = pythons({**DECLARED, **project.options})
+    assert metadata["requires-python"] == f">={supported[0]}"
+    listed = [c.rpartition(" ")[2] for c in metadata["classifiers"] if re.search(r":: 3\.\d+$", c)]
+    assert listed == supported
+    licence = project.options["license"]
+    assert metadata["license"] == ("LicenseRef-Proprietary" if licence == "Proprietary" else licence)
+    assert ("Private :: Do Not Upload" in metadata["classifiers"]) == (project.options["publish"] != "pypi")
+
+
+def test_dockerfile_passes_hadolint(project: BakedProject) -> None:
+    check_dockerfile(project)
+
+
+def test_is_a_git_repository_without_a_commit(project: BakedProject) -> None:
+    assert project.run("git", "symbolic-ref", "HEAD").strip() == "refs/heads/main"
+    head = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=project.path, check=False)
+    assert head.returncode == 1
+
+
+def test_pipeline_is_valid_by_gitlabs_schema_and_shellcheck(project: BakedProject, expander: Expander) -> None:
+    expander.validate(project.read(".gitlab-ci.yml"))
+
+
+def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Expander) -> None:
+    pipeline = load(expander.preview(project.read(".gitlab-ci.yml")))
+    stages = pipeline["stages"]
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    assert {"preflight", "lint", "test", "coverage", "build", "sbom"} <= jobs.keys()
+    for name, job in jobs.items():
+        assert job["stage"] in stages, name
+        for need in job.get("needs", []):
+            if need.get("optional") and need["job"] not in jobs:
+                continue
+            assert need["job"] in jobs, f"{name} needs {need['job']}"
+            assert stages.index(jobs[need["job"]]["stage"]) <= stages.index(job["stage"])
+            artifacts = jobs[need["job"]]["artifacts"]
+            assert artifacts.get("paths") or artifacts["reports"]["dotenv"], f"{name} needs artifacts of {need['job']}"
+    assert set(stages) - {".post"} == {job["stage"] for job in jobs.values()}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander: Expander) -> None:
+    supported = pythons({**DECLARED, **project.options})
+    expected = {"preflight", "lint", "coverage", "build", "sbom", *(f"test: [{python}]" for python in supported)}
+    signing, publish = project.options["signing"], project.options["publish"]
+    if event == "schedule":
+        expected |= {"drift"}
+    if event == "tag" and (signing, publish) != ("none", "none"):
+        expected |= {"digests"}
+    if event == "tag" and signing != "none":
+        expected |= {"cosign", "sign", "verify"}
+    if event == "tag" and signing == "keyless":
+        expected |= {"preflight-keyless"}
+    if event == "tag" and publish != "none":
+        expected |= {f"publish-{publish}", "release"}
+    if event == "tag" and "none" not in (signing, publish):
+        expected |= {"publish-signatures", "verify-published"}
+    if event == "tag" and (signing, publish) == ("keyless", "pypi"):
+        expected |= {"attest-pypi"}
+    if project.options["docker"]:
+        expected |= {"build-image"}
+    if project.options["docker"] and event in ("branch", "tag"):
+        expected |= {"digests-image", "publish-image"}
+    if project.options["docker"] and event == "tag" and signing != "none":
+        expected |= {"sbom-image", "sign-image", "verify-image"}
+    # The merge request has the pipeline; a release is not made again by the clock.
+    if event in ("branch with a merge request", "schedule on a tag"):
+        expected = set()
+    assert set(expander.jobs(project.read(".gitlab-ci.yml"), event)) == expected

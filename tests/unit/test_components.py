@@ -1,0 +1,198 @@
+"""The components, as GitLab offers them to any project."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local_extensions import unroll
+from scripts.__main__ import brought_up_to_date
+from tools.commands import run
+from tools.components import component, component_names
+from tools.options import DECLARED, ROOT
+
+GLOBAL_KEYWORDS = {"cache", "default", "image", "include", "services", "stages", "variables", "workflow"}
+
+
+@pytest.fixture(params=component_names())
+def name(request: pytest.FixtureRequest) -> str:
+    """Each component in turn."""
+    return str(request.param)
+
+
+def parts(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a component's inputs and its jobs."""
+    header, jobs = yaml.safe_load_all(component(name))
+    return header["spec"]["inputs"], jobs
+
+
+def test_is_valid_by_gitlabs_schema(name: str, tmp_path: Path) -> None:
+    header, _ = component(name).split("\n---\n")
+    for number, document in enumerate((header, unroll(component(name), {}))):
+        (tmp_path / f"{number}.yml").write_text(document, encoding="utf-8")
+    schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
+    run("check-jsonschema", *schema, *tmp_path.iterdir())
+
+
+def test_sets_nothing_for_other_jobs(name: str) -> None:
+    _, jobs = parts(name)
+    (job,) = jobs
+    # GitLab has a keyword of its own named `image`.
+    named_otherwise = {"sign-key": "sign", "sign-keyless": "sign", "image": "build-image"}
+    assert job == named_otherwise.get(name, name), "a component is one job, known by its name"
+    assert not jobs.keys() & GLOBAL_KEYWORDS
+
+
+def test_works_without_an_input(name: str) -> None:
+    assert "$[[" not in unroll(component(name), {})
+
+
+def test_every_input_is_described_and_used(name: str) -> None:
+    inputs, _ = parts(name)
+    _, jobs = component(name).split("\n---\n")
+    for input_name, spec in inputs.items():
+        assert spec["description"].endswith("."), input_name
+        assert f"inputs.{input_name} " in jobs, input_name
+
+
+def test_a_text_that_could_hurt_is_refused(name: str) -> None:
+    inputs, _ = parts(name)
+    for input_name, spec in inputs.items():
+        if spec.get("type", "string") == "string":
+            assert re.search(spec["regex"], spec["default"]), input_name
+            assert not re.search(spec["regex"], "x\ny: [1]"), input_name
+
+
+def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
+    _, jobs = parts(name)
+    for job in jobs.values():
+        for script in (job.get("before_script"), job["script"]):
+            # A whole list of commands is the caller's own script; a value inside a command is not.
+            assert script == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(script)
+
+
+def test_what_a_fork_sets_for_all_components_is_an_input() -> None:
+    known = {input_name for name in component_names() for input_name in parts(name)[0]}
+    assert set(DECLARED["_component_inputs"]) <= known
+
+
+def test_has_its_programs_as_they_are(name: str) -> None:
+    assert component(name) == brought_up_to_date(component(name)), "run: python -m scripts"
+
+
+def test_jobs_say_why_they_are_there(name: str) -> None:
+    _, jobs = component(name).split("\n---\n")
+    assert jobs.startswith("# ")
+
+
+def test_components_agree_on_the_defaults_of_common_inputs() -> None:
+    for input_name in ("python_container_image", "python_version"):
+        specs = [inputs[input_name] for inputs, _ in map(parts, component_names()) if input_name in inputs]
+        assert len(specs) > 1
+        assert all(spec["default"] == specs[0]["default"] for spec in specs)
+    inputs, _ = parts("lint")
+    assert inputs["python_version"]["default"] in DECLARED["_python_versions"]
+
+
+def test_signing_with_a_key_and_keyless_hands_on_the_same() -> None:
+    key, keyless = (parts(name)[1]["sign"] for name in ("sign-key", "sign-keyless"))
+    for part in ("dependencies", "rules", "artifacts"):
+        assert key[part] == keyless[part]
+
+
+def pins(text: str) -> dict[str, str]:
+    """Return the versions that a text pins, by the name of the distribution."""
+    found = set(re.findall(r"\b([a-z][a-z-]*)==([0-9][\w.]*)", text))
+    assert len(dict(found)) == len(found), "a tool has two versions"
+    return dict(found)
+
+
+# Whatever is in them: the project's build, its dependencies, its tools, or a scanner.
+FOREIGN = {"lint", "test", "coverage", "drift", "build", "sbom", "build-image", "sbom-image"}
+# They run nothing of what they are given, and nothing of the project.
+HAND_ON_DIGESTS = {"cosign", "digests", "digests-image"}
+EVERY_JOB = {job: content for name in component_names() for job, content in parts(name)[1].items()}
+
+
+def test_only_jobs_that_run_nothing_foreign_hand_on_variables() -> None:
+    found = {name for name, job in EVERY_JOB.items() if "dotenv" in str(job.get("artifacts"))}
+    assert found == HAND_ON_DIGESTS
+
+
+def test_jobs_that_sign_verify_or_publish_take_nothing_from_a_job_that_runs_foreign_code() -> None:
+    """By files or by variables; those that hand on digests are where files of such jobs come from."""
+    inputs = {name: parts(name)[0] for name in ("publish-pypi", "release")}
+    for name, job in EVERY_JOB.items():
+        if name in FOREIGN | HAND_ON_DIGESTS:
+            continue
+        # Without either, a job would get the artifacts and variables of all jobs before it.
+        given = job.get("dependencies", job.get("needs"))
+        if str(given).startswith("$[["):
+            given = inputs[name]["dependencies"]["default"]
+        assert given is not None, name
+        assert not FOREIGN & set(given), name
+    # The signed files of a project come from where nothing foreign runs.
+    assert EVERY_JOB["sign"]["dependencies"] == ["digests", "cosign"]
+
+
+def test_jobs_that_are_given_files_begin_in_an_empty_folder() -> None:
+    """The release has the changelog of the repository, and cosign its public key: they take a clone of their own."""
+    strategies = {name: job.get("variables", {}).get("GIT_STRATEGY") for name, job in EVERY_JOB.items()}
+    trusted = EVERY_JOB.keys() - FOREIGN - {"preflight"}
+    cloned = {"cosign", "release"}
+    extending = {name for name in trusted if "extends" in EVERY_JOB[name]}
+    assert {name: strategies[name] for name in trusted - extending} == {
+        name: "clone" if name in cloned else "empty" for name in trusted - extending
+    }
+    assert {EVERY_JOB[name]["extends"] for name in extending} == {"sign", "verify"}
+    assert "none" not in strategies.values()
+
+
+# Variables by which other programs are told what to do.
+OF_TOOLS = re.compile(r"UV_\w+|GIT_STRATEGY|COVERAGE_FILE|SYFT_\w+|BUILDAH_ISOLATION|PYTHONSAFEPATH")
+
+
+def test_variables_of_jobs_are_none_that_a_group_has_for_something_else(name: str) -> None:
+    _, jobs = parts(name)
+    for job in jobs.values():
+        matrix = [key for row in (job.get("parallel") or {}).get("matrix", []) for key in row]
+        for variable in [*job.get("variables", {}), *matrix]:
+            assert variable.startswith("PY_CI_") or OF_TOOLS.fullmatch(variable), variable
+
+
+def test_every_python_that_a_component_starts_is_isolated(name: str) -> None:
+    _, jobs = parts(name)
+    text = re.sub(r"# >>> (\S+)\n.*?# <<< \1", "", str(jobs), flags=re.DOTALL)
+    started = re.findall(r"(?:(?<=[\s({&|])|\.venv/bin/)python3? (-\S+)", text.replace("\\n", "\n"))
+    assert set(started) <= {"-I"}, started
+
+
+def test_a_text_input_is_a_text_whatever_is_in_it(name: str) -> None:
+    """GitLab keeps the type of an input; what is written out is read as YAML."""
+    inputs, _ = parts(name)
+    texts = {key for key, spec in inputs.items() if spec.get("type", "string") == "string"}
+    _, jobs = component(name).split("\n---\n")
+    for key in texts:
+        assert not re.search(rf'(?<!")\$\[\[ inputs\.{key} \]\]', jobs), key
+    for value in ("null", "true", "no", "012", "0x10", "2001-01-01", "a #c", "a: b", "-Ada", 'say "x"\\', "*a"):
+        (job,) = yaml.safe_load(unroll(component(name), dict.fromkeys(texts, value))).values()
+        assert job["stage"] == value
+        given = {variable: said for variable, said in job.get("variables", {}).items() if said == value}
+        assert all(isinstance(said, str) for said in given.values())
+
+
+def test_a_tool_has_one_version() -> None:
+    ours = pins(" ".join(map(component, component_names())))
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    for tool, version in pins(" ".join(groups["tests"])).items():
+        assert ours.get(tool, version) == version, tool
+
+
+def test_the_provenance_names_the_version_of_the_components() -> None:
+    _, jobs = parts("cosign")
+    assert jobs["cosign"]["variables"]["PY_CI_TEMPLATE_VERSION"] == DECLARED["_component_version"]

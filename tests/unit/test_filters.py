@@ -1,0 +1,219 @@
+"""The Jinja filters, as functions."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cookiecutter.utils import create_env_with_context
+from hypothesis import given
+from markdown_it import MarkdownIt
+
+import local_extensions
+from local_extensions import markdown_text, pythons, quoted, shell_word, template_link, unroll
+from tools.commands import commit_all, run
+from tools.samples.answers import LINES
+
+COMPONENT = """\
+# A component.
+spec:
+  inputs:
+    stage:
+      default: test
+    image:
+    versions:
+      type: array
+      default: ["3.11", "3.12"]
+    strict:
+      type: boolean
+      default: true
+---
+# Why the job is there.
+job:
+  stage: $[[ inputs.stage ]]
+  image: "$[[ inputs.image ]]"
+  strict: $[[ inputs.strict ]]
+  parallel:
+    matrix:
+      - PYTHON: $[[inputs.versions]]
+"""
+
+
+def test_unroll_writes_inputs_and_defaults_in_and_keeps_comments() -> None:
+    assert unroll(COMPONENT, {"image": "python:3.13", "strict": False}) == (
+        "# Why the job is there.\n"
+        "job:\n"
+        '  stage: "test"\n'
+        '  image: "python:3.13"\n'
+        "  strict: false\n"
+        "  parallel:\n"
+        "    matrix:\n"
+        '      - PYTHON: ["3.11", "3.12"]\n'
+    )
+
+
+def test_unroll_refuses_an_input_that_the_component_does_not_have() -> None:
+    with pytest.raises(ValueError, match="unknown inputs: colour, size"):
+        unroll(COMPONENT, {"image": "x", "size": 1, "colour": "red"})
+
+
+def test_unroll_refuses_to_leave_an_input_out() -> None:
+    with pytest.raises(ValueError, match="missing inputs: image"):
+        unroll(COMPONENT, {})
+
+
+def test_versions_run_from_the_oldest_to_the_newest() -> None:
+    assert pythons({"_python_versions": ["3.9", "3.10", "3.11"], "python_version": "3.10"}) == ["3.10", "3.11"]
+
+
+@given(LINES)
+def test_quoted_text_is_the_same_in_toml_and_yaml(line: str) -> None:
+    assert tomllib.loads(f"key = {quoted(line)}") == {"key": line}
+    assert yaml.safe_load(f"key: {quoted(line)}") == {"key": line}
+
+
+@given(LINES)
+def test_markdown_shows_the_text_as_it_is(line: str) -> None:
+    tokens = MarkdownIt().parse(f"# {markdown_text(line)}\n\n{markdown_text(line)}\n")
+    kinds = ["heading_open", "inline", "heading_close", "paragraph_open", "inline", "paragraph_close"]
+    assert [token.type for token in tokens] == kinds
+    for inline in (tokens[1], tokens[4]):
+        assert "".join(child.content for child in inline.children or ()) == line
+
+
+@given(LINES)
+def test_a_shell_reads_one_word(line: str) -> None:
+    assert run("sh", "-c", f"printf %s {shell_word(line)}") == line
+
+
+def test_filters_are_read_anew_for_each_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under `cruft update`, where the file changes between the old and the new template."""
+    newer = tmp_path / "local_extensions.py"
+    newer.write_text('FILTERS = {"shout": str.upper}\n', encoding="utf-8")
+    monkeypatch.setattr(local_extensions, "__file__", str(newer))
+    environment = create_env_with_context({"cookiecutter": {"_extensions": ["local_extensions.Filters"]}})
+    assert environment.from_string("{{ 'a' | shout }}").render() == "A"
+
+
+ANSWERS = {
+    "project_slug": "my-service",
+    "author_name": "Zoë",
+    "_repo_dir": "anywhere",
+    "_checkout": "1.0.0",
+}
+
+
+def link_of(template: Path) -> dict[str, Any]:
+    """Return the parsed link that is made in a template's folder."""
+    with contextlib.chdir(template):
+        link: dict[str, Any] = json.loads(template_link(ANSWERS) or "null")
+    return link
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A folder in git that could be a template."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    (folder / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    return folder
+
+
+def test_a_working_copy_is_linked_by_its_folder(template: Path) -> None:
+    link = link_of(template)
+    assert link["template"] == str(template)
+    assert link["commit"] == run("git", "rev-parse", "HEAD", cwd=template).strip()
+    assert link["checkout"] == "1.0.0"
+    assert link["directory"] is None
+    assert link["context"]["cookiecutter"] == {"project_slug": "my-service", "author_name": "Zoë"}
+
+
+def test_a_clone_is_linked_by_the_address_that_it_came_from(template: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", template.as_uri(), clone)
+    assert link_of(clone)["template"] == template.as_uri()
+    commit_all(clone, "Not pushed")
+    assert link_of(clone)["template"] == str(clone)
+
+
+@pytest.mark.parametrize(
+    ("origin", "address"),
+    [
+        ("https://oauth2:secret@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://secret@gitlab.com/", "https://gitlab.com/"),
+        ("https://user:secr@t@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:s%40cr%3At@gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:secret%40gitlab.com/org/t.git", "https://gitlab.com/org/t.git"),
+        ("https://user:secret@[::1]:8443/org/t.git", "https://[::1]:8443/org/t.git"),
+        ("https://gitlab.com/org/t.git?private_token=secret", "https://gitlab.com/org/t.git"),
+        ("https://gitlab.com/@org/t.git#secret", "https://gitlab.com/@org/t.git"),
+        ("HTTPS://user:secret@GitLab.com/org/t.git", "HTTPS://GitLab.com/org/t.git"),
+        ("git+https://user:secret@gitlab.com/org/t.git", "git+https://gitlab.com/org/t.git"),
+        ("hg::https://user:secret@gitlab.com/org/t", "hg::https://gitlab.com/org/t"),
+        ("ssh://git@gitlab.com/org/t.git", "ssh://git@gitlab.com/org/t.git"),
+        ("ssh://git:s:ecr@t@gitlab.com:22/org/t.git", "ssh://git@gitlab.com:22/org/t.git"),
+        ("git+ssh://git%3Asecret%40[::1]/org/t.git", "git+ssh://git@[::1]/org/t.git"),
+        ("ssh://gitlab.com/org/t.git", "ssh://gitlab.com/org/t.git"),
+        ("git@gitlab.com:org/t.git", "git@gitlab.com:org/t.git"),
+        ("file:///srv/a?b#c@d.git", "file:///srv/a?b#c@d.git"),
+    ],
+)
+def test_the_address_is_the_origin_without_a_password(template: Path, origin: str, address: str) -> None:
+    run("git", "remote", "add", "origin", origin, cwd=template)
+    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
+    assert link_of(template)["template"] == address
+
+
+@pytest.mark.parametrize("password", ["sec/ret", "sec#ret", "sec?ret"])
+def test_an_origin_that_git_cannot_use_is_not_written_down(template: Path, password: str) -> None:
+    run("git", "remote", "add", "origin", f"https://user:{password}@gitlab.com/org/t.git", cwd=template)
+    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=template)
+    assert link_of(template)["template"] == str(template)
+
+
+def test_a_template_in_a_subfolder_is_linked_with_it(template: Path) -> None:
+    inner = template / "python"
+    inner.mkdir()
+    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    commit_all(template)
+    assert link_of(inner)["directory"] == "python"
+
+
+def test_a_template_that_git_does_not_hold_is_not_linked(template: Path) -> None:
+    inner = template / "untracked"
+    inner.mkdir()
+    (inner / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    assert link_of(inner) is None
+
+
+def test_a_template_without_a_commit_is_not_linked(tmp_path: Path) -> None:
+    (tmp_path / "cookiecutter.json").write_text("{}\n", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    run("git", "add", "--all", cwd=tmp_path)
+    assert link_of(tmp_path) is None
+
+
+def test_cruft_writes_the_link_itself() -> None:
+    assert template_link({"project_slug": "my-service"}) == ""
+
+
+def test_without_git_a_template_is_not_linked(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert link_of(template) is None
+
+
+def test_another_repository_in_the_environment_is_not_asked(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the template is run from a hook of git."""
+    commit = link_of(template)["commit"]
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    assert link_of(template)["commit"] == commit

@@ -1,0 +1,111 @@
+"""The hook, as functions."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path, PureWindowsPath
+
+import pytest
+
+from hooks import post_gen_project
+from tools.commands import run
+
+ANSWERS = {"docker": False, "pre_commit": True}
+URL = "https://gitlab.com/group/subgroup/my-service"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a project, in which the hook runs."""
+    project = tmp_path / "it's a project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    return project
+
+
+def test_switches_remove_what_is_off_and_keep_what_is_on(folder: Path) -> None:
+    for paths in post_gen_project.OWNED_PATHS.values():
+        for path in paths:
+            (folder / path).touch()
+    post_gen_project.apply_switches(ANSWERS)
+    assert [path.name for path in folder.iterdir()] == [".pre-commit-config.yaml"]
+    post_gen_project.apply_switches(ANSWERS)  # nothing left to remove is no error
+
+
+def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(ANSWERS, URL, '{"template": "é"}\n') == 0
+    assert (folder / ".cruft.json").read_bytes() == '{"template": "é"}\n'.encode()
+    assert (folder / ".git" / "HEAD").read_text(encoding="utf-8") == "ref: refs/heads/main\n"
+    printed, errors = capfd.readouterr()
+    (line,) = (line for line in printed.splitlines() if line.startswith("  cd "))
+    assert run("sh", "-c", f"{line} && pwd").strip() == str(folder)
+    assert "git remote add origin https://gitlab.com/group/subgroup/my-service.git" in printed
+    assert "git init" not in printed
+    assert "cannot update" not in printed
+    assert errors == ""
+
+
+def test_a_template_outside_git_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(ANSWERS, URL, None) == 0
+    assert not (folder / ".cruft.json").exists()
+    assert "`cruft update` cannot update this project later" in capfd.readouterr().out
+
+
+def test_under_cruft_the_link_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(ANSWERS, URL, "") == 0
+    assert not (folder / ".cruft.json").exists()
+    assert "cannot update" not in capfd.readouterr().out
+
+
+def test_a_missing_git_is_no_failure(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    assert post_gen_project.main(ANSWERS, URL, None) == 0
+    printed = capfd.readouterr().out
+    assert "  git init --initial-branch main\n" in printed
+    assert "Git could not be run; install it first." in printed
+
+
+def test_another_repository_in_the_environment_is_left_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the template is run from a hook of git."""
+    other = tmp_path / "other"
+    monkeypatch.setenv("GIT_DIR", str(other))
+    post_gen_project.main(ANSWERS, URL, None)
+    assert (folder / ".git").is_dir()
+    assert not other.exists()
+
+
+def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / ".cruft.json").mkdir()
+    assert post_gen_project.main(ANSWERS, URL, "{}") == 1
+    error = capfd.readouterr().err
+    assert error.startswith("The project could not be finished: ")
+    assert error.endswith("Is the folder writable?\n")
+
+
+def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    steps = post_gen_project.next_steps(PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, linked=True)
+    assert r'cd "C:\My Projects\x"' in steps
+    assert r".venv\Scripts\activate" in steps
+    assert "python3" not in steps
+
+
+def test_jinja_changes_nothing_in_the_hook_but_its_last_lines() -> None:
+    """A doubled brace anywhere else, as in an f-string, would be run by the engine."""
+    hook = Path(str(post_gen_project.__file__)).read_text(encoding="utf-8")
+    functions, guard, _ = hook.partition('if __name__ == "__main__":')
+    assert guard
+    assert not re.search(r"\{[{%#]", functions)
+
+
+def test_the_hook_uses_only_the_standard_library() -> None:
+    modules = {value.__name__ for value in vars(post_gen_project).values() if isinstance(value, type(os))}
+    assert {module.partition(".")[0] for module in modules} <= sys.stdlib_module_names

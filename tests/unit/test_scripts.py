@@ -1,0 +1,232 @@
+"""The programs of jobs: their functions, and how their text gets into the components."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from scripts import attestations, gitlab_api, plain_files, preflight, reproducible_sdist, unambiguous_json
+from scripts.__main__ import ROOT, brought_up_to_date, text_of
+from tools.components import component, component_names
+
+JOB = {
+    "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
+    "CI_PROJECT_ID": "7",
+    "CI_JOB_TOKEN": "a-token",
+    "CI_COMMIT_TAG": "v1.2.3",
+    "PY_CI_PACKAGE_NAME": "My.Package",
+    "UV_HTTP_TIMEOUT": "5",
+}
+PARTS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "scripts").glob("*.*"))
+    if path.name[0] != "_"
+}
+PROGRAMS = [name for name, text in PARTS.items() if 'if __name__ == "__main__":' in text]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Return a function that imports a program which reads the variables of its job."""
+    for name, value in JOB.items():
+        monkeypatch.setenv(name, value)
+    return lambda name: importlib.reload(importlib.import_module(f"scripts.{name}"))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_is_one_text_that_needs_nothing_beside_it(name: str, tmp_path: Path) -> None:
+    text = text_of(f"scripts/{name}")
+    assert "from scripts" not in text
+    assert "\n\n\n" not in text
+    defined = [line for line in text.splitlines() if line.startswith(("def ", "class "))]
+    assert len(defined) == len(set(defined)), "a module is taken in once"
+    (tmp_path / "program.py").write_text(text, encoding="utf-8")
+    # Its names resolve without the folder that they come from.
+    check = "import ast, sys; compile(ast.parse(open(sys.argv[1], encoding='utf-8').read()), sys.argv[1], 'exec')"
+    subprocess.run([sys.executable, "-I", "-c", check, tmp_path / "program.py"], check=True)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_is_in_a_component(name: str) -> None:
+    texts = "".join(map(component, component_names()))
+    imported = f"from scripts.{name.removesuffix('.py')} import" in "".join(PARTS.values())
+    assert f"# >>> scripts/{name}\n" in texts or imported
+
+
+def test_a_part_that_changed_is_written_anew() -> None:
+    old = "  script:\n    - |\n      # >>> scripts/remedy.sh\n      old\n      # <<< scripts/remedy.sh\n    - true\n"
+    new = brought_up_to_date(old)
+    assert "old" not in new
+    assert "      trap '" in new
+    assert new.endswith("      # <<< scripts/remedy.sh\n    - true\n")
+    assert brought_up_to_date(new) == new
+
+
+@pytest.mark.parametrize(
+    ("address", "header"),
+    [
+        ("https://gitlab.example.com/api/v4/projects/7/packages/generic/x", {"JOB-TOKEN": "a-token"}),
+        (
+            "https://gitlab.example.com/api/v4/projects/7/packages/pypi/simple/x",
+            {"Authorization": f"Basic {base64.b64encode(b'gitlab-ci-token:a-token').decode()}"},
+        ),
+        ("https://gitlab.example.com/api/v4/projects/70/packages/pypi/simple/x", {}),
+        ("https://gitlab.example.com.evil/api/v4/projects/7/x", {}),
+        ("http://gitlab.example.com/api/v4/projects/7/x", {}),
+        ("https://storage.example.com/x", {}),
+    ],
+)
+def test_the_token_is_for_the_project_only(
+    address: str, header: dict[str, str], load: Callable[[str], ModuleType]
+) -> None:
+    load("gitlab_api")
+    assert gitlab_api.login(address) == header
+
+
+@pytest.mark.parametrize("address", ["file:///etc/hostname", "ftp://example.com/x", "/etc/hostname", "http://["])
+def test_only_addresses_of_http_are_asked(address: str, load: Callable[[str], ModuleType]) -> None:
+    module = load("gitlab_api")
+    with pytest.raises(module.RequestError):
+        module.attempt("GET", address, None, {})
+
+
+ODD_TEXTS = [b"{", b"[]", b"1", b'{"a": 1, "a": 2}', b'{"a": {"b": 1, "b": 1}}', b"\xff", b"[" * 10**5]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+def test_what_is_no_object_of_json_or_says_two_things_is_refused(text: bytes) -> None:
+    with pytest.raises(unambiguous_json.ODD):
+        unambiguous_json.read(text)
+
+
+def test_a_bundle_has_the_one_form_that_the_jobs_make(tmp_path: Path) -> None:
+    payload = base64.b64encode(json.dumps({"predicate": {"a": 1}}).encode()).decode()
+    bundle = {"mediaType": "x", "verificationMaterial": {}, "dsseEnvelope": {"payload": payload}}
+    file = tmp_path / "bundle"
+    file.write_text(json.dumps(bundle), encoding="utf-8")
+    assert attestations.attested(file) == {"a": 1}
+    for odd in ({**bundle, "base64Signature": "x"}, {"dsseEnvelope": bundle["dsseEnvelope"]}):
+        file.write_text(json.dumps(odd), encoding="utf-8")
+        with pytest.raises(ValueError, match="not such a bundle"):
+            attestations.attested(file)
+    file.write_text(json.dumps({**bundle, "dsseEnvelope": {"payload": f"!{payload}"}}), encoding="utf-8")
+    with pytest.raises(ValueError, match="base64"):
+        attestations.attested(file)
+
+
+def test_a_link_is_no_plain_file_and_its_target_stays(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("secret", encoding="utf-8")
+    link.symlink_to(target)
+    for path in (link, tmp_path, tmp_path / "missing"):
+        with pytest.raises(SystemExit):
+            plain_files.content(path)
+    plain_files.write(link, "new")
+    assert (target.read_text(encoding="utf-8"), link.read_text(encoding="utf-8")) == ("secret", "new")
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    plain_files.write(folder, b"a file")
+    assert plain_files.content(folder) == b"a file"
+
+
+def sdist(*names: str, time: int, user: str) -> bytes:
+    """Return a source distribution whose files are of a time and a user."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.uname = 1, time, user
+            tar.addfile(member, io.BytesIO(b"x"))
+    return archive.getvalue()
+
+
+def test_the_same_files_give_the_same_source_distribution() -> None:
+    ours = reproducible_sdist.packed(sdist("a", "b", time=1, user="ada"), 5)
+    assert ours == reproducible_sdist.packed(sdist("b", "a", time=2, user="bob"), 5)
+    assert ours != reproducible_sdist.packed(sdist("b", "a", time=2, user="bob"), 6)
+    assert ours != reproducible_sdist.packed(sdist("a", "c", time=1, user="ada"), 5)
+    with tarfile.open(fileobj=io.BytesIO(ours)) as tar:
+        assert [(member.name, member.mtime, member.uname) for member in tar] == [("a", 5, ""), ("b", 5, "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "same"),
+    [
+        ("my-package", "1.2.3", True),
+        ("MY_package", "v1.2.3+evil", True),
+        ("my-package", "1.2.3.0", True),
+        ("my-package", "1.2.4", False),
+        ("my-package-two", "1.2.3", False),
+    ],
+)
+def test_packages_are_alike_as_pip_compares_them(
+    name: str, version: str, same: bool, load: Callable[[str], ModuleType]
+) -> None:
+    module = load("publish_signatures")
+    assert (module.alike(name, version) == module.alike("My.Package", "1.2.3")) == same
+
+
+CHANGELOG = """# Changes
+
+## Unreleased
+
+- Soon.
+
+## 1.2.3.post1
+
+- Not this.
+
+## [1.2.3] - 2026-11-24
+
+- This.
+
+## 1.2.3-rc1
+
+- Nor this.
+"""
+
+
+def test_the_changes_are_those_of_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]
+) -> None:
+    module = load("release")
+    monkeypatch.chdir(tmp_path)
+    assert module.changes() == ""
+    Path("CHANGELOG.md").write_text(CHANGELOG, encoding="utf-8")
+    assert module.changes() == "- This."
+
+
+def test_a_changelog_that_leads_out_of_the_repository_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]
+) -> None:
+    module = load("release")
+    (tmp_path / "repository" / "docs").mkdir(parents=True)
+    (tmp_path / "secret").write_text(CHANGELOG, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "repository")
+    Path("CHANGELOG.md").symlink_to("../secret")
+    assert module.changes() == ""
+    Path("CHANGELOG.md").unlink()
+    Path("docs/changes.md").write_text(CHANGELOG, encoding="utf-8")
+    Path("CHANGELOG.md").symlink_to("docs/changes.md")
+    assert module.changes() == "- This."
+
+
+def test_the_table_of_preflight_has_a_remedy_below_what_failed() -> None:
+    printed = preflight.table("Ada", [("image", ("python", None)), ("tag", ("v1", "Push another."))])
+    assert printed.splitlines()[2:] == [
+        "  ok    image     python",
+        "  FAIL  tag       v1",
+        "                -> Push another.",
+        "",
+        "1 check failed.",
+    ]

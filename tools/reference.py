@@ -1,0 +1,169 @@
+"""Writes the parts of the documents that follow from the components: `python -m tools.reference`.
+
+Each stands between two comments in its document: the inputs of the components in docs/components.md, the graph of the
+default project's pipeline in docs/pipeline.md, and its stages in README.md. A test finds those that are out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.components import component, component_names
+from tools.options import DEFAULTS, ROOT
+from tools.template import render
+
+COMMAND = "python -m tools.reference"
+HEAD = "| input | type | default | what is accepted | what it is |\n| --- | --- | --- | --- | --- |"
+
+
+def code(value: Any) -> str:
+    """Show a value as code in a cell of a table, where even in code a `|` ends the cell unless it is escaped."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"`{text}`".replace("|", r"\|") if text else "nothing"
+
+
+def accepted(spec: dict[str, Any]) -> str:
+    """Say what an input accepts: the values or the expression that GitLab checks, or its type."""
+    if "options" in spec:
+        return ", ".join(map(code, spec["options"]))
+    if "regex" in spec:
+        return code(spec["regex"])
+    return {"array": "a list", "boolean": "`true`, `false`", "number": "a number"}.get(spec.get("type", ""), "any text")
+
+
+def section(name: str) -> str:
+    """Describe a component: what for, its job, its inputs, and the variables that it sets."""
+    text = component(name)
+    header, jobs = yaml.safe_load_all(text)
+    (job, content), *_ = jobs.items()
+    inputs = (header.get("spec") or {}).get("inputs") or {}
+    (purpose,) = re.findall(rf"\A# Component `{name}`: (.+)", text)
+    (comment,) = re.findall(r"\n---\n((?:# .+\n)+)", text)
+    rows = [
+        f"| `{key}` | {spec.get('type', 'string')} | {code(spec['default']) if 'default' in spec else 'required'} "
+        f"| {accepted(spec)} | {spec['description'].replace('|', chr(92) + '|')} |"
+        for key, spec in inputs.items()
+    ]
+    variables = ", ".join(f"`{variable}`" for variable in content.get("variables", {}))
+    paragraphs = [
+        f"### `{name}`",
+        purpose[0].upper() + purpose[1:],
+        f"Job: `{job}`. " + " ".join(line.removeprefix("# ") for line in comment.splitlines()),
+        *(["\n".join([HEAD, *rows])] if rows else []),
+        *([f"Variables that it sets: {variables}."] if variables else []),
+    ]
+    return "\n\n".join(paragraphs)
+
+
+def components() -> str:
+    """Describe all components."""
+    return "\n\n".join(map(section, component_names()))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The default project's pipeline, and its parts as Mermaid names them."""
+
+    stages: list[str]
+    jobs: dict[str, dict[str, Any]]
+
+    def has_rules(self, name: str) -> bool:
+        """Tell whether a job runs for some pushes only, such as those of tags."""
+        return "rules" in self.jobs[name] or "rules" in self.jobs.get(self.jobs[name].get("extends", ""), {})
+
+    def within(self, stage: str) -> list[str]:
+        """Return the jobs of a stage."""
+        return [name for name, job in self.jobs.items() if job["stage"] == stage]
+
+
+def default_pipeline() -> Drawing:
+    """Read the pipeline of a project with the default options."""
+    pipeline = yaml.safe_load(render(".gitlab-ci.yml", DEFAULTS))
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    return Drawing([".pre", *pipeline["stages"]], jobs)
+
+
+def node(name: str) -> str:
+    """Return a name that Mermaid takes for a node."""
+    return name.strip(".").replace("-", "_")
+
+
+def graph() -> str:
+    """Draw stages and jobs, what a job needs, and whose files it takes."""
+    drawing = default_pipeline()
+    lines = ["```mermaid", "flowchart LR"]
+    for stage in drawing.stages:
+        lines.append(f'  subgraph stage_{node(stage)} ["{stage}"]')
+        for name in drawing.within(stage):
+            lines.append(f"    {node(name)}([{name}])" if drawing.has_rules(name) else f"    {node(name)}[{name}]")
+        lines.append("  end")
+    for name, job in drawing.jobs.items():
+        for need in job.get("needs", []):
+            lines.append(f"  {node(need if isinstance(need, str) else need['job'])} --> {node(name)}")
+        for dependency in job.get("dependencies", []):
+            lines.append(f"  {node(dependency)} -.-> {node(name)}")
+    for earlier, stage in pairwise(drawing.stages):
+        if any("needs" not in drawing.jobs[name] for name in drawing.within(stage)):
+            lines.append(f"  stage_{node(earlier)} ==> stage_{node(stage)}")
+    return "\n".join([*lines, "```"])
+
+
+def stages() -> str:
+    """Draw the stages: those of every push, and those that only a tag has."""
+    drawing = default_pipeline()
+    only_tags = [stage for stage in drawing.stages if all(map(drawing.has_rules, drawing.within(stage)))]
+    lines = ["```mermaid", "flowchart LR"]
+    lines += ['  subgraph push ["every push: side by side"]']
+    for stage in drawing.stages:
+        if stage not in only_tags:
+            jobs = [name for name in drawing.within(stage) if not drawing.has_rules(name)]
+            lines.append(f'    stage_{node(stage)}["{"<br>".join(jobs)}"]')
+    lines += ["  end", '  subgraph tag ["a protected tag: one after the other"]']
+    for stage in only_tags:
+        lines.append(f'    stage_{node(stage)}["{"<br>".join(drawing.within(stage))}"]')
+    lines += ["  end", f"  push ==> stage_{node(only_tags[0])}"]
+    lines += [f"  stage_{node(earlier)} --> stage_{node(stage)}" for earlier, stage in pairwise(only_tags)]
+    return "\n".join([*lines, "```"])
+
+
+GENERATED: dict[Path, Callable[[], str]] = {
+    ROOT / "README.md": stages,
+    ROOT / "docs" / "components.md": components,
+    ROOT / "docs" / "pipeline.md": graph,
+}
+BEGIN, END = f"<!-- Written by `{COMMAND}`. -->", "<!-- End of what is written. -->"
+
+
+def brought_up_to_date(document: Path) -> str:
+    """Return the text of a document with its generated part as it should be.
+
+    Raises ValueError where the document does not have the two comments, each once.
+    """
+    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in after:
+        raise ValueError(f"{document} needs each of these once: {BEGIN} {END}")
+    return f"{before}{BEGIN}\n\n{GENERATED[document]()}\n\n{END}{after}"
+
+
+def main() -> int:
+    """Write every generated part; say which documents changed."""
+    for document in GENERATED:
+        written = brought_up_to_date(document)
+        if written != document.read_text(encoding="utf-8"):
+            document.write_text(written, encoding="utf-8")
+            print(f"{document.relative_to(ROOT)} is up to date now.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

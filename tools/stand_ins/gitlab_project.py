@@ -1,0 +1,40 @@
+"""A project of the loopback GitLab."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+from tools.stand_ins.server import index_of
+
+
+@dataclass
+class Project:
+    """A private project, the token of its running job, and the folder with all that was uploaded to it.
+
+    GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
+    None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
+    `allowed` are the projects whose jobs may read it.
+    """
+
+    id: int
+    path: str
+    folder: Path
+    upstream: str | None
+    repository: Path | None = None
+    allow_duplicates: bool = True
+    allowed: list[Project] = field(default_factory=list)
+    token: str = field(default_factory=lambda: f"glcbt-{secrets.token_urlsafe(20)}", repr=False)
+    pypiserver: WSGIApplication = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for registry in ("pypi", "generic", "releases"):
+            (self.folder / registry).mkdir(parents=True)
+        self.pypiserver = index_of(self.folder / "pypi")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]

@@ -1,0 +1,57 @@
+"""The template as it is in the working tree: copies of it in git, and single files of it rendered."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
+from cookiecutter.utils import create_env_with_context
+from jinja2 import FileSystemLoader
+
+from tools.commands import commit_all, run
+from tools.options import DECLARED, ROOT, Combination
+
+# The name of the project's folder in the template.
+FOLDER = "{{cookiecutter.project_slug}}"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace a text that is in a file."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text, f"{file.name} has no {old!r}"
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def copy_working_tree(source: Path, folder: Path) -> None:
+    """Copy the files of a repository as they are now, without those that git ignores."""
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=source).split("\0")
+    for name in filter(None, names):
+        if (source / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, folder / name)
+
+
+def tagged_copy(folder: Path) -> Path:
+    """Make a repository of the template as it is now, with the tag of the version that projects pin."""
+    copy_working_tree(ROOT, folder)
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    run("git", "tag", DECLARED["_component_version"], cwd=folder)
+    return folder
+
+
+def bare_clone(repository: Path, folder: Path) -> Path:
+    """Make a clone as a server has it."""
+    run("git", "clone", "--quiet", "--bare", repository, folder)
+    return folder
+
+
+def render(name: str, options: Combination) -> str:
+    """Return a file of the project as Cookiecutter renders it."""
+    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=dict(options))
+    context["cookiecutter"] = prompt_for_config(context, no_input=True)
+    environment = create_env_with_context(context)
+    environment.loader = FileSystemLoader([ROOT / FOLDER, ROOT / "templates"])
+    return str(environment.get_template(name).render(**context))
