@@ -14,17 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import Environment, pass_environment
+from jinja2 import Environment
 from jinja2.ext import Extension
 
 TEMPLATE = Path(__file__).parent
+# What stands for the project with the components where nobody knows it.
+UNKNOWN_PROJECT = "org/py-ci-template"
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
-INPUT = re.compile(r"\$\[\[\s*inputs\.(\w+)\s*\]\]")
-KEY_OF_ONE_INPUT = re.compile(rf"^ *\w+: \"?{INPUT.pattern}\"?\n", re.MULTILINE)
-# A text, whatever is in it: `null` and `1.0` too.
-TEXT_INPUT = re.compile(rf'"{INPUT.pattern}"')
 
 
 def quoted(value: Any) -> str:
@@ -69,71 +66,66 @@ def project_url(answers: Mapping[str, Any]) -> str:
     return "https://{gitlab_host}/{gitlab_namespace}/{project_slug}".format(**answers)
 
 
-def pythons(answers: Mapping[str, Any]) -> list[str]:
-    """Return the Pythons that the project supports, oldest first.
+def project(name: str, answers: Mapping[str, Any]) -> Any:
+    """Return what a function of `project.py` says of the answers."""
+    return runpy.run_path(str(TEMPLATE / "project.py"))[name](answers)
 
-    Raises ValueError where the oldest is not among those alive; `check` comes first.
+
+def pipeline(answers: Mapping[str, Any]) -> Any:
+    """Return the jobs of the project's pipeline, in the order of their stages."""
+    return project("pipeline", answers)
+
+
+def pythons(answers: Mapping[str, Any]) -> Any:
+    """Return the Pythons that the project supports, oldest first."""
+    return project("pythons", answers)
+
+
+def absent_paths(answers: Mapping[str, Any]) -> Any:
+    """Return the paths of the template that the project does not have."""
+    return project("absent_paths", answers)
+
+
+def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the file of each component by its path in a project, None for one that the project does not have."""
+    local = [job.component for job in pipeline(answers)] if answers["pipeline"] == "self-contained" else []
+    files = sorted((TEMPLATE / "templates").glob("*.yml"))
+    return {f".gitlab/ci/{file.name}": str(file) if file.stem in local else None for file in files}
+
+
+def git(*question: str) -> str:
+    """Return what git says of the template's folder, or nothing: there may be no git, or no repository."""
+    # Inside a hook of git these name another repository.
+    environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    try:
+        asked = subprocess.run(["git", *question], cwd=TEMPLATE, env=environment, capture_output=True)
+    except OSError:
+        return ""
+    return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
+
+
+def component_project(answers: Mapping[str, Any]) -> str:
+    """Return the path of the project with the components on GitLab.
+
+    It is what an organisation has set, or where the template came from; empty where that is no address of a server.
     """
-    alive: list[str] = answers["_python_versions"]
-    return alive[alive.index(answers["python_version"]) :]
+    if answers["_component_project"]:
+        return str(answers["_component_project"])
+    # A repository around a template that was unpacked there is not where it came from.
+    origin = git("rev-parse", "HEAD:./cookiecutter.json") and git("config", "--get", "remote.origin.url")
+    # A letter before a colon is a drive of Windows.
+    found = re.fullmatch(r"((?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)(.+)", origin.rstrip("/"))
+    return found[2].removesuffix(".git") if found else ""
 
 
-@pass_environment
-def jobs(environment: Environment, components: Mapping[str, Mapping[str, Any]], answers: Mapping[str, Any]) -> str:
-    """Return the part of `.gitlab-ci.yml` that brings in components, in the flavour that was chosen.
-
-    Takes the inputs of each component by its name. Cookiecutter has `templates/` on Jinja's search
-    path; the components are read from there, but are no templates of Jinja.
-    """
-    included = answers["pipeline"] == "components"
-    project, version = answers["_component_project"], answers["_component_version"]
-    organisation = answers["_component_inputs"]
-    written = ["include:"] if included else []
-    for name, inputs in components.items():
-        component = environment.loader.get_source(environment, f"{name}.yml")[0]  # type: ignore[union-attr]
-        common = organisation.keys() & declared_inputs(component).keys() if organisation else ()
-        given = {**{key: organisation[key] for key in sorted(common)}, **inputs}
-        if included:
-            written += [f"  - component: $CI_SERVER_FQDN/{project}/{name}@{version}"]
-            written += ["    inputs:"] * bool(given)
-            written += [f"      {key}: {quoted(value)}" for key, value in given.items()]
-        else:
-            written += [unroll(component, given)]
-    return "\n".join(written).rstrip()
-
-
-def declared_inputs(component: str) -> dict[str, dict[str, Any] | None]:
-    """Return the inputs that the text of a component declares."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    header = yaml.load(component.partition("\n---\n")[0], Loader=loader)  # noqa: S506
-    inputs: dict[str, dict[str, Any] | None] = header["spec"]["inputs"]
-    return inputs
-
-
-def unroll(component: str, inputs: Mapping[str, Any]) -> str:
-    """Write a GitLab CI/CD component out as GitLab would include it with these inputs.
-
-    Takes the text of a component and its inputs by name; returns the text of its jobs, without the
-    keys that would hold nothing. Raises ValueError for an input that the component does not declare
-    and for a missing one without a default. https://docs.gitlab.com/ci/inputs/
-    """
-    jobs = component.partition("\n---\n")[2]
-    declared = declared_inputs(component)
-    unknown = sorted(inputs.keys() - declared.keys())
-    if unknown:
-        raise ValueError(f"unknown inputs: {', '.join(unknown)}")
-    defaults = {name: spec["default"] for name, spec in declared.items() if spec and "default" in spec}
-    values = {**defaults, **inputs}
-    missing = sorted(declared.keys() - values.keys())
-    if missing:
-        raise ValueError(f"missing inputs: {', '.join(missing)}")
-
-    def text(match: re.Match[str]) -> str:
-        chosen = values[match[1]]
-        return quoted(chosen if isinstance(chosen, str) else quoted(chosen))
-
-    filled = KEY_OF_ONE_INPUT.sub(lambda match: "" if values[match[1]] == "" else match[0], jobs)
-    return INPUT.sub(lambda match: quoted(values[match[1]]), TEXT_INPUT.sub(text, filled))
+def warnings(answers: Mapping[str, Any]) -> list[str]:
+    """Return a line for each thing that will not work before a person has changed it."""
+    if answers["pipeline"] == "components" and not component_project(answers):
+        return [
+            f"The address of the template names no project of GitLab: in .gitlab-ci.yml, write in place of "
+            f"{UNKNOWN_PROJECT} the project on {answers['gitlab_host']} that has the components."
+        ]
+    return []
 
 
 def without_secrets(address: str) -> str | None:
@@ -203,15 +195,19 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
 FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
+        absent_paths,
         check,
-        jobs,
+        component_project,
+        components,
         markdown_text,
+        pipeline,
         project_url,
         python_literal,
         pythons,
         quoted,
         shell_word,
         template_link,
+        warnings,
     )
 }
 SOURCE = Path(__file__).read_bytes()

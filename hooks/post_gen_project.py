@@ -1,23 +1,26 @@
 """Applies the switches, links the project to its template, and says what to do next."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path, PurePath
 
-# Which paths exist only with which value of an option.
-OWNED_PATHS = {
-    ("docker", True): ["Dockerfile", ".dockerignore"],
-    ("pre_commit", True): [".pre-commit-config.yaml"],
-}
 
-
-def apply_switches(answers: dict) -> None:
+def remove(paths: list) -> None:
     """Remove what belongs to an option that is off, also where an earlier run left it."""
-    for (option, value), paths in OWNED_PATHS.items():
-        for path in paths:
-            if answers[option] != value:
-                Path(path).unlink(missing_ok=True)
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+
+
+def bring_components(components: dict) -> None:
+    """Copy each component to where it is in the project, or remove it where the project has none."""
+    for path, file in components.items():
+        if file is None:
+            Path(path).unlink(missing_ok=True)
+        else:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, path)
 
 
 def make_repository() -> bool:
@@ -57,29 +60,34 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, linked: bool) -> s
     return "\n".join(lines)
 
 
-def main(answers: dict, url: str, link: str | None) -> int:
+def main(absent: list, components: dict, url: str, link: str | None, warnings: list) -> int:
     """Finish the project in the current folder; return the exit status.
 
-    `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty
-    one for cruft, which writes the link itself.
+    `absent` are the paths that the project does not have, `components` the files of components by their paths in it.
+    `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty one for cruft,
+    which writes the link itself. `warnings` are said at the end.
     """
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        apply_switches(answers)
+        remove(absent)
+        bring_components(components)
         if link:
             Path(".cruft.json").write_text(link, encoding="utf-8", newline="\n")
     except OSError as error:
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
     print(next_steps(Path.cwd(), url, has_git=make_repository(), linked=link is not None))
+    print(*warnings, sep="\n", end="\n" * bool(warnings))
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(
         main(
-            {{cookiecutter | python_literal}},
+            {{cookiecutter | absent_paths | python_literal}},
+            {{cookiecutter | components | python_literal}},
             {{cookiecutter | project_url | python_literal}},
             {{cookiecutter | template_link | python_literal}},
+            {{cookiecutter | warnings | python_literal}},
         )
     )

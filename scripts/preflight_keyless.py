@@ -17,7 +17,7 @@ KINDS = {"caUrls": "certificates", "rekorTlogUrls": "log", "tsaUrls": "time"}
 VARIABLES = ("SIGSTORE_SIGNING_CONFIG", "SIGSTORE_TRUSTED_ROOT")
 TWO_WAYS = """\
 The public Sigstore gives no certificate to a pipeline on {}, only to those on gitlab.com. There are two ways out:
-  - sign with a key pair: make the project again with signing=key, or include sign-key in place of sign-keyless;
+  - sign with a key pair: make the project again with signing=key, or set `method: key` of the component sign;
   - run a Sigstore of your own, and set SIGSTORE_SIGNING_CONFIG and SIGSTORE_TRUSTED_ROOT, two variables of the
     type File, in Settings > CI/CD > Variables of the group: docs/signing.md of the template has the recipe."""
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_cookies.plugin import Cookies
 
 from tools.gitlab_ci_local import Expander
-from tools.options import ROOT, Combination, all_combinations, name_of
+from tools.options import COMPONENT_PROJECT, ROOT, Combination, all_combinations, name_of
 from tools.requirements import MissingRequirementError, find_program
 from tools.samples.baked import Bake, BakedProject
 from tools.template import bare_clone, tagged_copy
@@ -102,7 +102,9 @@ def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def bake_with(cookies: Cookies, options: Combination) -> BakedProject:
     """Bake a project or fail with what stopped it."""
-    result = cookies.bake(extra_context=dict(options), template=str(ROOT))
+    # The template under test may have come from anywhere.
+    context = {"_component_project": COMPONENT_PROJECT, **options}
+    result = cookies.bake(extra_context=context, template=str(ROOT))
     assert result.exception is None, result.exception
     return BakedProject(Path(result.project_path), options)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from filelock import FileLock
 
 from tools.commands import run
 from tools.components import load
-from tools.options import DECLARED
+from tools.options import ROOT
 
 # How GitLab starts a pipeline, as the variables that it sets.
 # https://docs.gitlab.com/ci/variables/predefined_variables/
@@ -48,6 +50,9 @@ EVENTS = {
 }
 
 
+# The project and the version of a component that a pipeline includes.
+INCLUDED = re.compile(r"component: ['\"]?\$CI_SERVER_FQDN/([\w./-]+)/[\w-]+@([\w.-]+)")
+
 PROBE = "does-the-workflow-start"
 
 
@@ -62,23 +67,19 @@ def arguments_of(event: str) -> list[str]:
 def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     """Give a repository what gitlab-ci-local expects of a clone; return the variables to run it with.
 
-    The one address of the components' project is answered by the clone of the template.
+    The clone of the template answers for each project from which the repository includes components.
     """
     state = repository / ".gitlab-ci-local"
-    project, version = DECLARED["_component_project"], DECLARED["_component_version"]
-    # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
-    (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
     run("git", "config", "remote.origin.url", "https://gitlab.com/your-group/my-service.git", cwd=repository)
+    included = re.findall(INCLUDED, (repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    for project, version in included:
+        # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
+        (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
+    projects = sorted({project for project, _ in included})
+    answered = "".join(f"\tinsteadOf = https://gitlab.com/{project}.git\n" for project in projects)
+    state.mkdir(exist_ok=True)
     git_config = state / "gitconfig"
-    run(
-        "git",
-        "config",
-        "--replace-all",
-        "--file",
-        git_config,
-        f"url.{template}.insteadOf",
-        f"https://gitlab.com/{project}.git",
-    )
+    git_config.write_text(f'[url "{template}"]\n{answered}', encoding="utf-8")
     return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
 
 
@@ -211,6 +212,8 @@ class Expander:
 
     def _ask(self, folder: Path, pipeline: str, *arguments: str) -> str:
         (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
+        # As a self-contained project has them.
+        shutil.copytree(ROOT / "templates", folder / ".gitlab" / "ci", ignore=shutil.ignore_patterns("licenses"))
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
         run("git", "add", "--all", cwd=folder)
         env = as_on_gitlab(folder, self.template)

@@ -10,6 +10,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 DECLARED: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 
+# Where the tests have the components; a project takes this from the address of its template.
+COMPONENT_PROJECT = "org/py-ci-template"
+
 # Choices that say what a project is, not what it does: their values are not multiplied.
 IDENTITY = {"license": DECLARED["license"], "python_version": DECLARED["_python_versions"]}
 

@@ -16,7 +16,7 @@ from cookiecutter.main import cookiecutter
 from tools.commands import commit_all, run
 from tools.components import load
 from tools.gitlab_ci_local import EVENTS
-from tools.options import DECLARED, ROOT
+from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
 from tools.runner import Executor, Pipeline, Variable, pythons_here, run_pipeline, shell_executor
 from tools.stand_ins.gitlab import GitLab, package_index
 from tools.template import bare_clone, copy_working_tree, tagged_copy
@@ -81,7 +81,11 @@ def arguments() -> argparse.Namespace:
 
 def bake(answers: Sequence[str], pythons: list[str], folder: Path) -> Path:
     """Make a project for these Pythons, with the answers that differ from the defaults."""
-    context = {"_python_versions": pythons, **dict(answer.split("=", 1) for answer in answers)}
+    context = {
+        "_python_versions": pythons,
+        "_component_project": COMPONENT_PROJECT,
+        **dict(answer.split("=", 1) for answer in answers),
+    }
     made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
     return Path(made)
 

@@ -17,11 +17,13 @@ from typing import Any
 
 import yaml
 
+from project import pipeline
 from tools.components import component, component_names
-from tools.options import DEFAULTS, ROOT
-from tools.template import render
+from tools.options import DECLARED, DEFAULTS, ROOT
 
 COMMAND = "python -m tools.reference"
+# The whole value of a key, which an input gives.
+A_LIST = re.compile(r"\$\[\[ inputs\.(\w+) \]\]")
 HEAD = "| input | type | default | what is accepted | what it is |\n| --- | --- | --- | --- | --- |"
 
 
@@ -41,10 +43,10 @@ def accepted(spec: dict[str, Any]) -> str:
 
 
 def section(name: str) -> str:
-    """Describe a component: what for, its job, its inputs, and the variables that it sets."""
+    """Describe a component: what for, what its job does, its inputs, and the variables that it sets."""
     text = component(name)
     header, jobs = yaml.safe_load_all(text)
-    (job, content), *_ = jobs.items()
+    content = jobs[name]
     inputs = (header.get("spec") or {}).get("inputs") or {}
     (purpose,) = re.findall(rf"\A# Component `{name}`: (.+)", text)
     (comment,) = re.findall(r"\n---\n((?:# .+\n)+)", text)
@@ -57,7 +59,7 @@ def section(name: str) -> str:
     paragraphs = [
         f"### `{name}`",
         purpose[0].upper() + purpose[1:],
-        f"Job: `{job}`. " + " ".join(line.removeprefix("# ") for line in comment.splitlines()),
+        " ".join(line.removeprefix("# ") for line in comment.splitlines()),
         *(["\n".join([HEAD, *rows])] if rows else []),
         *([f"Variables that it sets: {variables}."] if variables else []),
     ]
@@ -87,9 +89,14 @@ class Drawing:
 
 def default_pipeline() -> Drawing:
     """Read the pipeline of a project with the default options."""
-    pipeline = yaml.safe_load(render(".gitlab-ci.yml", DEFAULTS))
-    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
-    return Drawing([".pre", *pipeline["stages"]], jobs)
+    jobs = {}
+    for job in pipeline({**DECLARED, **DEFAULTS}):
+        header, contents = yaml.safe_load_all(component(job.component))
+        given = {name: spec["default"] for name, spec in header["spec"]["inputs"].items()} | job.inputs
+        content = {**contents[job.component], "stage": job.stage}
+        lists = {key: given[found[1]] for key, value in content.items() if (found := A_LIST.fullmatch(str(value)))}
+        jobs[job.component] = {**content, **lists}
+    return Drawing(list(dict.fromkeys(job["stage"] for job in jobs.values())), jobs)
 
 
 def node(name: str) -> str:

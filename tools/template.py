@@ -11,7 +11,7 @@ from cookiecutter.utils import create_env_with_context
 from jinja2 import FileSystemLoader
 
 from tools.commands import commit_all, run
-from tools.options import DECLARED, ROOT, Combination
+from tools.options import COMPONENT_PROJECT, DECLARED, ROOT, Combination
 
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
@@ -50,7 +50,9 @@ def bare_clone(repository: Path, folder: Path) -> Path:
 
 def render(name: str, options: Combination) -> str:
     """Return a file of the project as Cookiecutter renders it."""
-    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=dict(options))
+    context = generate_context(
+        str(ROOT / "cookiecutter.json"), extra_context={"_component_project": COMPONENT_PROJECT, **options}
+    )
     context["cookiecutter"] = prompt_for_config(context, no_input=True)
     environment = create_env_with_context(context)
     environment.loader = FileSystemLoader([ROOT / FOLDER, ROOT / "templates"])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from local_extensions import unroll
 from tools.commands import run
-from tools.components import component, load
+from tools.components import component
 from tools.runner import Pipe
 from tools.stand_ins.cosign import ARCHITECTURE, Mirror, pinned_version
 
@@ -39,12 +40,12 @@ def project(tmp_path: Path) -> Path:
 
 def write(project: Path, inputs: dict[str, str], sha256: str = "") -> None:
     """Write the pipeline of a project, with another pinned checksum where one is given."""
-    text = unroll(component("cosign"), inputs)
+    text = component("cosign")
     if sha256:
-        (project / ".gitlab-ci.yml").write_text(text, encoding="utf-8")
-        pinned = load(project / ".gitlab-ci.yml")["cosign"]["variables"][f"PY_CI_COSIGN_SHA256_{ARCHITECTURE.upper()}"]
-        text = text.replace(pinned, sha256)
-    (project / ".gitlab-ci.yml").write_text(f"stages: [build]\n\n{text}", encoding="utf-8")
+        text = re.sub(rf"(?<=PY_CI_COSIGN_SHA256_{ARCHITECTURE.upper()}: )\w+", sha256, text)
+    (project / "cosign.yml").write_text(text, encoding="utf-8")
+    pipeline = {"stages": ["build"], "include": [{"local": "cosign.yml", "inputs": inputs}]}
+    (project / ".gitlab-ci.yml").write_text(yaml.safe_dump(pipeline), encoding="utf-8")
 
 
 def test_cosign_3_on_path_is_used(project: Path, pipe: Pipe, cosign: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_hostile_build_reaches_no_identity_token(
     pipeline = hostile / ".gitlab-ci.yml"
     with PyPI(tmp_path / "pypi") as pypi:
         pypi.trust("another", project_path="group/another", ref_type="tag", ref_protected="true")
-        text = pipeline.read_text(encoding="utf-8").replace("sign-key@", "sign-keyless@")
+        text = pipeline.read_text(encoding="utf-8").replace("method: key", "method: keyless")
         text = text.replace(f", identity: {IDENTITY}", "").replace(f"identity: {IDENTITY}", "stage: verify")
         text = text.replace("publish-gitlab@", "publish-pypi@").replace("signatures, publish-gitlab]", "signatures]")
         text = text.replace("program: another", f'program: another, index_url: "{pypi.simple}"')

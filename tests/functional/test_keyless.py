@@ -78,7 +78,7 @@ def _signed_keyless(
     folder = tmp_path_factory.mktemp("keyless")
     path = copy_project(_signed, folder / "another")
     pipeline = path / ".gitlab-ci.yml"
-    text = pipeline.read_text(encoding="utf-8").replace("sign-key@", "sign-keyless@")
+    text = pipeline.read_text(encoding="utf-8").replace("method: key", "method: keyless")
     text = text.replace(f", identity: {IDENTITY}", "").replace(f"identity: {IDENTITY}", "stage: verify")
     pipeline.write_text(text, encoding="utf-8")
     commit_all(path)

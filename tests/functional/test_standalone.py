@@ -10,11 +10,11 @@ from tools.commands import run
 from tools.components import load
 from tools.documents import block, page
 from tools.gitlab_ci_local import as_on_gitlab, ask
-from tools.options import DECLARED
+from tools.options import COMPONENT_PROJECT, DECLARED
 from tools.runner import Pipe
 
 VERSION = DECLARED["_component_version"]
-COMPONENTS = f"$CI_SERVER_FQDN/{DECLARED['_component_project']}"
+COMPONENTS = f"$CI_SERVER_FQDN/{COMPONENT_PROJECT}"
 
 PYPROJECT = """
 [build-system]

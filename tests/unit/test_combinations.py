@@ -7,12 +7,11 @@ import subprocess
 
 import pytest
 
-from hooks.post_gen_project import OWNED_PATHS
-from local_extensions import pythons
+from project import OWNED, pipeline, pythons
 from tools.checks import check_dockerfile, check_python, check_text
 from tools.components import load
 from tools.gitlab_ci_local import EVENTS, Expander
-from tools.options import DECLARED, SWITCHES
+from tools.options import DECLARED, ROOT
 from tools.samples.baked import BakedProject
 
 ALWAYS = {
@@ -33,39 +32,29 @@ ALWAYS = {
     "tests/__init__.py",
     "tests/test_app.py",
 }
-ONLY_WITH = {
-    ("docker", True): {"Dockerfile", ".dockerignore"},
-    ("pre_commit", True): {".pre-commit-config.yaml"},
-}
-
-# Words that only a value of an option brings into a project.
-TRACES = {
-    ("pipeline", "components"): r"component:|include:",
-    ("pipeline", "self-contained"): r"script:",
-    ("test_runner", "pytest"): r"pytest",
-    ("test_runner", "unittest"): r"unittest|xmlrunner",
-    ("signing", "keyless"): r"certificate-identity|keyless",
-    # The job cosign would hand on a public key in every project; that releases have one stands in its inputs.
-    ("signing", "key"): r"cosign\.key|--key cosign\.pub|public_key\"?: ",
-    ("publish", "gitlab"): r"packages/pypi",
-    ("publish", "pypi"): r"trusted publisher|publish-pypi",
-    ("docker", True): r"(?<!/\.)docker|container image",
-    ("pre_commit", True): r"pre-commit",
-}
 
 
 def test_has_exactly_its_files(project: BakedProject) -> None:
     expected = set(ALWAYS)
-    for (option, value), paths in ONLY_WITH.items():
+    for (option, value), owned in OWNED.items():
         if project.options[option] == value:
-            expected |= paths
+            expected |= set(owned.paths)
+    if project.options["pipeline"] == "self-contained":
+        jobs = pipeline({**DECLARED, **project.options})
+        expected |= {f".gitlab/ci/{job.component}.yml" for job in jobs}
     # The link to the template is there where the template itself is in git.
     assert project.files - {".cruft.json"} == expected
 
 
-def test_every_path_that_a_switch_owns_exists_when_it_is_on(project: BakedProject) -> None:
-    for (option, value), paths in OWNED_PATHS.items():
-        assert [(project.path / path).exists() for path in paths] == [project.options[option] == value] * len(paths)
+def test_its_components_are_those_of_the_template(project: BakedProject) -> None:
+    for name in project.files:
+        if name.startswith(".gitlab/ci/"):
+            assert (project.path / name).read_bytes() == (ROOT / "templates" / name.rpartition("/")[2]).read_bytes()
+
+
+def test_a_newcomer_sees_the_pipeline_at_once(project: BakedProject) -> None:
+    lines = project.read(".gitlab-ci.yml").splitlines()
+    assert len(lines) <= (110 if project.options["pipeline"] == "components" else 80)
 
 
 def test_files_are_clean_and_can_be_read(project: BakedProject) -> None:
@@ -77,23 +66,18 @@ def test_python_is_formatted_and_lints_clean(project: BakedProject) -> None:
     check_python(project)
 
 
-def test_the_words_of_every_option_are_known_here() -> None:
-    valued = {(name, value) for name, values in SWITCHES.items() for value in values}
-    assert TRACES.keys() == {(name, value) for name, value in valued if value not in (False, "none")}
-
-
 def test_no_trace_of_an_option_that_is_off(project: BakedProject) -> None:
-    whole = {name: project.read(name) for name in project.files - {".cruft.json", "LICENSE"}}
-    # A program between its marks is the same in every project.
-    texts = {name: re.sub(r"# >>> (\S+)\n.*?# <<< \1", "", text, flags=re.DOTALL) for name, text in whole.items()}
-    for (option, value), words in TRACES.items():
-        found = [name for name, text in texts.items() if re.search(words, text, re.IGNORECASE)]
+    # A component is the same in every project that has it.
+    names = {name for name in project.files - {".cruft.json", "LICENSE"} if not name.startswith(".gitlab/ci/")}
+    texts = {name: project.read(name) for name in names}
+    for (option, value), owned in OWNED.items():
+        found = [name for name, text in texts.items() if re.search(owned.words, text, re.IGNORECASE)]
         if project.options[option] == value:
             assert found, f"{option}={value} brings nothing"
         else:
             assert not found, f"{option} is not {value}, yet: {found}"
     if project.options["signing"] == "none":
-        assert not [name for name, text in whole.items() if re.search("cosign|sigstore", text, re.IGNORECASE)]
+        assert not [name for name, text in texts.items() if re.search("cosign|sigstore", text, re.IGNORECASE)]
 
 
 def test_metadata_says_what_was_answered(project: BakedProject) -> None:
@@ -145,7 +129,7 @@ def test_pipeline_runs_its_jobs_for(event: str, project: BakedProject, expander:
     signing, publish = project.options["signing"], project.options["publish"]
     if event == "schedule":
         expected |= {"drift"}
-    if event == "tag" and (signing, publish) != ("none", "none"):
+    if event == "tag":
         expected |= {"digests"}
     if event == "tag" and signing != "none":
         expected |= {"cosign", "sign", "verify"}

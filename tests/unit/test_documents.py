@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import cookiecutter
 import pytest
 import yaml
 
+from project import pipeline
 from tools.commands import run
 from tools.components import component, component_names, inputs_of, load
 from tools.documents import anchors, block, column, linked, names, page, rows
@@ -22,9 +22,8 @@ from tools.template import render
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install --quiet tox-uv && .venv/bin/tox"
 
-# Each component's job, and its name.
+# Each component's job, and the variants that it may extend.
 CONTENTS = {name: list(yaml.safe_load_all(component(name)))[1] for name in component_names()}
-JOBS: dict[str, str] = {name: next(iter(jobs)) for name, jobs in CONTENTS.items()}
 
 # The pipeline of the template itself.
 OWN = load(ROOT / ".gitlab-ci.yml")
@@ -126,15 +125,14 @@ def test_the_graph_is_the_pipeline_that_runs(expander: Expander) -> None:
 def test_every_job_is_described_with_a_link_to_its_inputs() -> None:
     _, _, text = page("docs/pipeline.md").partition("\n## The jobs\n")
     parts = dict(re.findall(r"^### `(.+)`\n((?:(?!##).*\n)*)", text, re.MULTILINE))
-    assert parts.keys() == set(JOBS.values())
-    for name, job in JOBS.items():
-        assert f"](components.md#{name})" in parts[job], name
+    assert {job.component for job in pipeline({**DECLARED, **DEFAULTS})} <= parts.keys() <= CONTENTS.keys()
+    for job, text in parts.items():
+        assert f"](components.md#{job})" in text, job
 
 
 def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
     """It is one that a script reads, and neither GitLab, another job nor the job itself sets."""
     documented = rows(page("docs/components.md"), "variable")
-    jobs: dict[str, Any] = {name: job for content in CONTENTS.values() for name, job in content.items()}
     every = "".join(map(component, CONTENTS))
     handed_on = {*re.findall(r'echo "([A-Z][A-Z0-9_]*)=', every), "PWD"}
     handed_on |= {
@@ -142,13 +140,14 @@ def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
         for name in ("COSIGN", "PROVENANCE", "PUBLIC_KEY", "SHA256SUMS", "SBOM", "IMAGE", "IMAGE_SBOM")
     }
     for name, content in CONTENTS.items():
-        (job,) = content.values()
-        script = "\n".join(map(str, [*job.get("before_script", []), *job["script"]]))
+        script = "\n".join(
+            str(line) for job in content.values() for line in (*job.get("before_script", ()), *job.get("script", ()))
+        )
         read = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", script))
         read |= set(re.findall(r'environ(?:\.get\(|\[)"([A-Z][A-Z0-9_]*)"', script))
         own = set(re.findall(r"\b([A-Z][A-Z0-9_]*)=", script))
         # A job that extends another has its variables.
-        for each in (job, jobs.get(job.get("extends"), {})):
+        for each in (*content.values(), *CONTENTS.get(content[name].get("extends"), {}).values()):
             own |= {*each.get("variables", {}), *each.get("id_tokens", {}), *str(each.get("parallel", "")).split("'")}
         outside = {word for word in read - own - handed_on if not word.startswith(("CI_", "GITLAB_"))}
         assert outside <= documented.keys(), name
@@ -261,11 +260,11 @@ def test_names_in_the_documents_exist(document: Path) -> None:
 
 
 KINDS: dict[str, set[str]] = {
-    "component": set(JOBS),
-    "input": {key for name in JOBS for key in inputs_of(name)},
-    "job": {*JOBS.values(), *(name for name, job in OWN.items() if isinstance(job, dict) and "script" in job)},
+    "component": set(CONTENTS),
+    "input": {key for name in CONTENTS for key in inputs_of(name)},
+    "job": {*CONTENTS, *(name for name, job in OWN.items() if isinstance(job, dict) and "script" in job)},
     "option": {name for name in DECLARED if not name.startswith("_")},
-    "stage": {inputs_of(name)["stage"]["default"] for name in JOBS},
+    "stage": {inputs_of(name)["stage"]["default"] for name in CONTENTS},
 }
 
 

@@ -15,60 +15,9 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 import local_extensions
-from local_extensions import markdown_text, pythons, quoted, shell_word, template_link, unroll
+from local_extensions import component_project, markdown_text, quoted, shell_word, template_link, warnings
 from tools.commands import commit_all, run
 from tools.samples.answers import LINES
-
-COMPONENT = """\
-# A component.
-spec:
-  inputs:
-    stage:
-      default: test
-    image:
-    versions:
-      type: array
-      default: ["3.11", "3.12"]
-    strict:
-      type: boolean
-      default: true
----
-# Why the job is there.
-job:
-  stage: $[[ inputs.stage ]]
-  image: "$[[ inputs.image ]]"
-  strict: $[[ inputs.strict ]]
-  parallel:
-    matrix:
-      - PYTHON: $[[inputs.versions]]
-"""
-
-
-def test_unroll_writes_inputs_and_defaults_in_and_keeps_comments() -> None:
-    assert unroll(COMPONENT, {"image": "python:3.13", "strict": False}) == (
-        "# Why the job is there.\n"
-        "job:\n"
-        '  stage: "test"\n'
-        '  image: "python:3.13"\n'
-        "  strict: false\n"
-        "  parallel:\n"
-        "    matrix:\n"
-        '      - PYTHON: ["3.11", "3.12"]\n'
-    )
-
-
-def test_unroll_refuses_an_input_that_the_component_does_not_have() -> None:
-    with pytest.raises(ValueError, match="unknown inputs: colour, size"):
-        unroll(COMPONENT, {"image": "x", "size": 1, "colour": "red"})
-
-
-def test_unroll_refuses_to_leave_an_input_out() -> None:
-    with pytest.raises(ValueError, match="missing inputs: image"):
-        unroll(COMPONENT, {})
-
-
-def test_versions_run_from_the_oldest_to_the_newest() -> None:
-    assert pythons({"_python_versions": ["3.9", "3.10", "3.11"], "python_version": "3.10"}) == ["3.10", "3.11"]
 
 
 @given(LINES)
@@ -217,3 +166,50 @@ def test_another_repository_in_the_environment_is_not_asked(
     commit = link_of(template)["commit"]
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
     assert link_of(template)["commit"] == commit
+
+
+@pytest.mark.parametrize(
+    ("origin", "project"),
+    [
+        ("https://gitlab.com/acme/tools/py-ci-template.git", "acme/tools/py-ci-template"),
+        ("https://user:token@gitlab.example.org:8443/acme/template/", "acme/template"),
+        ("git@gitlab.example.org:acme/template.git", "acme/template"),
+        ("ssh://git@gitlab.example.org:2222/acme/template.git", "acme/template"),
+        ("gitlab.example.org:acme/template", "acme/template"),
+        ("https://gitlab.com/acme/git.git", "acme/git"),
+        ("file:///srv/git/template.git", ""),
+        ("/srv/git/template.git", ""),
+        ("../template", ""),
+        ("C:/templates/py-ci-template", ""),
+        ("", ""),
+    ],
+)
+def test_components_are_where_the_template_came_from(
+    origin: str, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
+    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    if origin:
+        run("git", "remote", "add", "origin", origin, cwd=tmp_path)
+    commit_all(tmp_path)
+    assert component_project({"_component_project": ""}) == project
+    made = {"pipeline": "components", "gitlab_host": "gitlab.example.org", "_component_project": ""}
+    assert bool(warnings(made)) == (not project)
+    assert warnings({**made, "pipeline": "self-contained"}) == []
+    assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
+
+
+def test_components_are_not_where_a_repository_around_the_template_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the template was unpacked into somebody's home, which git holds."""
+    template = tmp_path / "template"
+    template.mkdir()
+    (template / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    run("git", "remote", "add", "origin", "https://gitlab.com/ada/dotfiles.git", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text("template\n", encoding="utf-8")
+    commit_all(tmp_path)
+    monkeypatch.setattr(local_extensions, "TEMPLATE", template)
+    assert component_project({"_component_project": ""}) == ""

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import yaml
 
 from tools.components import load
-from tools.gitlab_ci_local import Expander, without_empty
-from tools.options import SWITCHES, Combination, all_combinations, name_of
+from tools.gitlab_ci_local import Expander
+from tools.options import DEFAULTS, SWITCHES, Combination, all_combinations, name_of
 from tools.template import render
 
 SELF_CONTAINED = [c for c in all_combinations() if c["pipeline"] == "self-contained"]
+FLAVOURS = ["self-contained", "components"]
 
 
 def test_a_pipeline_has_these_flavours() -> None:
-    assert SWITCHES["pipeline"] == ["self-contained", "components"]
+    assert SWITCHES["pipeline"] == FLAVOURS
+
+
+def expanded(expander: Expander, options: Combination, added: str = "") -> list[dict[str, Any]]:
+    """Return what both flavours of a project's pipeline are when all is included."""
+    rendered = [render(".gitlab-ci.yml", {**options, "pipeline": flavour}) for flavour in FLAVOURS]
+    return [load(expander.preview(text + added)) for text in rendered]
 
 
 @pytest.mark.parametrize("options", SELF_CONTAINED, ids=name_of)
 def test_both_flavours_expand_to_the_same_jobs(options: Combination, expander: Expander) -> None:
-    unrolled = render(".gitlab-ci.yml", options)
-    included = render(".gitlab-ci.yml", {**options, "pipeline": "components"})
-    assert "include:" in included
-    assert "include:" not in unrolled
-    assert load(expander.preview(unrolled)) == without_empty(load(expander.preview(included)))
+    local, included = expanded(expander, options)
+    assert local == included
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lint": {"tags": ["large"]}},
+        {"lint": {"script": ["ruff check"]}},
+        {"test": {"variables": {"PGHOST": "postgres"}}},
+        {"test": {"parallel": {"matrix": [{"PY_CI_PYTHON": ["3.12"], "DJANGO": ["5.2", "6.0"]}]}}},
+        {"build": {"rules": [{"if": "$CI_COMMIT_TAG"}]}},
+        {"sign": {"tags": ["signing"], "timeout": "1 hour"}},
+    ],
+    ids=str,
+)
+def test_a_job_is_changed_by_its_name_in_both(change: dict[str, Any], expander: Expander) -> None:
+    local, included = expanded(expander, DEFAULTS, f"\n{yaml.safe_dump(change)}")
+    assert local == included
+    unchanged, _ = expanded(expander, DEFAULTS)
+    for name, keys in change.items():
+        for key, value in keys.items():
+            assert local[name][key] == ({**unchanged[name][key], **value} if key == "variables" else value)
+        assert local[name].keys() == unchanged[name].keys() | keys.keys()
+
+
+def test_an_organisation_means_the_same_in_both(expander: Expander) -> None:
+    ours = {"_component_inputs": {"audience": "https://sigstore.example.org", "environment": "keys"}}
+    local, included = expanded(expander, {**DEFAULTS, **ours})
+    assert local == included
+    for job in ("sign", "sign-image"):
+        assert local[job]["id_tokens"] == {"SIGSTORE_ID_TOKEN": {"aud": "https://sigstore.example.org"}}
+    keyed, also_keyed = expanded(expander, {**DEFAULTS, **ours, "signing": "key"})
+    assert keyed == also_keyed
+    assert keyed["sign"]["environment"]["name"] == "keys"

@@ -12,7 +12,7 @@ import pytest
 from hooks import post_gen_project
 from tools.commands import run
 
-ANSWERS = {"docker": False, "pre_commit": True}
+ABSENT = ["Dockerfile", ".dockerignore"]
 URL = "https://gitlab.com/group/subgroup/my-service"
 
 
@@ -25,17 +25,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def test_switches_remove_what_is_off_and_keep_what_is_on(folder: Path) -> None:
-    for paths in post_gen_project.OWNED_PATHS.values():
-        for path in paths:
-            (folder / path).touch()
-    post_gen_project.apply_switches(ANSWERS)
+def test_what_belongs_to_an_option_that_is_off_is_removed(folder: Path) -> None:
+    for path in (*ABSENT, ".pre-commit-config.yaml"):
+        (folder / path).touch()
+    post_gen_project.remove(ABSENT)
     assert [path.name for path in folder.iterdir()] == [".pre-commit-config.yaml"]
-    post_gen_project.apply_switches(ANSWERS)  # nothing left to remove is no error
+    post_gen_project.remove(ABSENT)  # nothing left to remove is no error
+
+
+def test_components_are_copied_or_removed(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "lint.yml"
+    source.write_bytes("spec: é\r\n".encode())
+    ours = folder / ".gitlab" / "ci" / "ours.yml"
+    for _ in range(2):
+        post_gen_project.bring_components({".gitlab/ci/lint.yml": str(source), ".gitlab/ci/image.yml": None})
+        assert (folder / ".gitlab" / "ci" / "lint.yml").read_bytes() == source.read_bytes()
+        ours.touch()
+    post_gen_project.bring_components({".gitlab/ci/lint.yml": None})
+    assert list(ours.parent.iterdir()) == [ours]
 
 
 def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ANSWERS, URL, '{"template": "é"}\n') == 0
+    assert post_gen_project.main(ABSENT, {}, URL, '{"template": "é"}\n', []) == 0
     assert (folder / ".cruft.json").read_bytes() == '{"template": "é"}\n'.encode()
     assert (folder / ".git" / "HEAD").read_text(encoding="utf-8") == "ref: refs/heads/main\n"
     printed, errors = capfd.readouterr()
@@ -48,13 +59,18 @@ def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest
 
 
 def test_a_template_outside_git_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ANSWERS, URL, None) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, None, []) == 0
     assert not (folder / ".cruft.json").exists()
     assert "`cruft update` cannot update this project later" in capfd.readouterr().out
 
 
+def test_what_will_not_work_is_said_last(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(ABSENT, {}, URL, "", ["Mend this.", "And that."]) == 0
+    assert capfd.readouterr().out.endswith("\nMend this.\nAnd that.\n")
+
+
 def test_under_cruft_the_link_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ANSWERS, URL, "") == 0
+    assert post_gen_project.main(ABSENT, {}, URL, "", []) == 0
     assert not (folder / ".cruft.json").exists()
     assert "cannot update" not in capfd.readouterr().out
 
@@ -63,7 +79,7 @@ def test_a_missing_git_is_no_failure(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
-    assert post_gen_project.main(ANSWERS, URL, None) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, None, []) == 0
     printed = capfd.readouterr().out
     assert "  git init --initial-branch main\n" in printed
     assert "Git could not be run; install it first." in printed
@@ -75,7 +91,7 @@ def test_another_repository_in_the_environment_is_left_alone(
     """As when the template is run from a hook of git."""
     other = tmp_path / "other"
     monkeypatch.setenv("GIT_DIR", str(other))
-    post_gen_project.main(ANSWERS, URL, None)
+    post_gen_project.main(ABSENT, {}, URL, None, [])
     assert (folder / ".git").is_dir()
     assert not other.exists()
 
@@ -84,7 +100,7 @@ def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (folder / ".cruft.json").mkdir()
-    assert post_gen_project.main(ANSWERS, URL, "{}") == 1
+    assert post_gen_project.main(ABSENT, {}, URL, "{}", []) == 1
     error = capfd.readouterr().err
     assert error.startswith("The project could not be finished: ")
     assert error.endswith("Is the folder writable?\n")

@@ -13,7 +13,7 @@ import pytest
 
 from tools.commands import commit_all, run
 from tools.components import load
-from tools.options import DECLARED, ROOT
+from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
 from tools.release_check import changes, faults, newer_release, newest
 from tools.requirements import MissingRequirementError
 
@@ -96,7 +96,7 @@ def test_the_command_of_the_job_fails_with_them() -> None:
 
 
 def test_documents_show_the_version_that_projects_pin() -> None:
-    project = re.escape(DECLARED["_component_project"])
+    project = re.escape(COMPONENT_PROJECT)
     shown = re.compile(rf"(?:{project}/[\w-]+@|--checkout )(\d+\.\d+\.\d+)")
     found = set()
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):

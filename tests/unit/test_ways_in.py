@@ -95,11 +95,15 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
     run(*command)
     assert contents(made_in(tmp_path)) == first
     run(*command, "docker=no", "pre_commit=no")
+    images = ("build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image")
     assert first.keys() - contents(made_in(tmp_path)).keys() == {
         "Dockerfile",
         ".dockerignore",
         ".pre-commit-config.yaml",
+        *(f".gitlab/ci/{name}.yml" for name in images),
     }
+    run(*command, "pipeline=components")
+    assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/")]
     run(*command)
     assert contents(made_in(tmp_path)) == first
 
@@ -309,7 +313,7 @@ def test_yes_and_no_can_be_said_as_the_engine_takes_them(said: str, template_rep
         assert status == 0, lines
         project = made_in(folder / str(number))
         assert ("Dockerfile" in project.files) == (said == "yes")
-        assert ("build-image:" in project.read(".gitlab-ci.yml")) == (said == "yes")
+        assert ("build-image.yml" in project.read(".gitlab-ci.yml")) == (said == "yes")
         assert json.loads(project.read(".cruft.json"))["context"]["cookiecutter"]["docker"] is (said == "yes")
 
 

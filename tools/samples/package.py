@@ -13,12 +13,12 @@ import yaml
 
 from tools.commands import run
 from tools.components import load
-from tools.options import DECLARED
+from tools.options import COMPONENT_PROJECT, DECLARED
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import BakedProject
 
 VERSION = DECLARED["_component_version"]
-COMPONENTS = f"$CI_SERVER_FQDN/{DECLARED['_component_project']}"
+COMPONENTS = f"$CI_SERVER_FQDN/{COMPONENT_PROJECT}"
 IDENTITY = "--key cosign.pub --insecure-ignore-tlog"
 
 # The jobs of a release up to the one that verifies, all of them, and those of an image.
@@ -53,7 +53,8 @@ include:
   - component: {COMPONENTS}/digests@{VERSION}
   - component: {COMPONENTS}/cosign@{VERSION}
     inputs: {{public_key: cosign.pub}}
-  - component: {COMPONENTS}/sign-key@{VERSION}
+  - component: {COMPONENTS}/sign@{VERSION}
+    inputs: {{method: key}}
   - component: {COMPONENTS}/verify@{VERSION}
     inputs: {{identity: {IDENTITY}}}
   - component: {COMPONENTS}/publish-signatures@{VERSION}
@@ -68,7 +69,7 @@ include:
 
 # What an image adds to it.
 IMAGE_PIPELINE = f"""
-  - component: {COMPONENTS}/image@{VERSION}
+  - component: {COMPONENTS}/build-image@{VERSION}
   - component: {COMPONENTS}/sbom-image@{VERSION}
     inputs: {{python_version: "PYTHON"}}
   - component: {COMPONENTS}/digests-image@{VERSION}

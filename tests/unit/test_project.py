@@ -1,0 +1,73 @@
+"""What a project has, by its answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from project import OWNED, absent_paths, has_job, pipeline, pythons
+from tools.components import component_names, inputs_of
+from tools.options import DECLARED, ROOT, SWITCHES, Combination, all_combinations, name_of
+from tools.template import FOLDER
+
+
+def answers(**given: Any) -> dict[str, Any]:
+    """Return all answers of a project, the defaults where none is given."""
+    return {**DECLARED, **all_combinations()[0], "project_slug": "my-service", **given}
+
+
+def test_versions_run_from_the_oldest_to_the_newest() -> None:
+    given = {"_python_versions": ["3.9", "3.10", "3.11"], "python_version": "3.10"}
+    assert pythons(given) == ["3.10", "3.11"]
+
+
+def test_every_value_that_brings_something_owns_it() -> None:
+    valued = {(name, value) for name, values in SWITCHES.items() for value in values}
+    assert OWNED.keys() == {(name, value) for name, value in valued if value not in (False, "none")}
+    assert all(owned.words for owned in OWNED.values())
+
+
+def test_what_is_owned_is_there() -> None:
+    assert {job for owned in OWNED.values() for job in owned.jobs} <= set(component_names())
+    for owned in OWNED.values():
+        assert all((ROOT / FOLDER / path).is_file() for path in owned.paths)
+
+
+def test_a_project_has_the_paths_of_its_options() -> None:
+    assert absent_paths(answers()) == []
+    assert absent_paths(answers(docker=False)) == ["Dockerfile", ".dockerignore"]
+
+
+def test_a_job_is_there_where_all_options_that_own_it_want_it() -> None:
+    assert has_job(answers(), "lint")
+    assert has_job(answers(), "sign-image")
+    assert not has_job(answers(docker=False), "sign-image")
+    assert not has_job(answers(signing="none"), "sign-image")
+    assert has_job(answers(publish="pypi"), "attest-pypi")
+    assert not has_job(answers(publish="pypi", signing="key"), "attest-pypi")
+
+
+def test_every_component_is_in_some_pipeline() -> None:
+    found = {job.component for combination in all_combinations() for job in pipeline(answers(**combination))}
+    assert found == set(component_names())
+
+
+@pytest.mark.parametrize("options", all_combinations(), ids=name_of)
+def test_jobs_stand_in_the_order_of_stages_and_have_inputs_that_are_declared(options: Combination) -> None:
+    jobs = pipeline(answers(**options))
+    stages = list(dict.fromkeys(job.stage for job in jobs))
+    assert [job.stage for job in jobs] == sorted((job.stage for job in jobs), key=stages.index)
+    for job in jobs:
+        declared = inputs_of(job.component)
+        assert job.inputs.keys() <= declared.keys(), job.component
+        assert declared["stage"]["default"] == job.stage
+
+
+def test_an_organisation_sets_inputs_where_they_are_declared_and_the_audience_of_tokens() -> None:
+    ours = {"audience": "https://sigstore.example.org", "git_container_image": "registry.example.org/git"}
+    jobs = {job.component: job for job in pipeline(answers(_component_inputs=ours))}
+    assert jobs["drift"].inputs["git_container_image"] == ours["git_container_image"]
+    assert not jobs["lint"].inputs.keys() & ours.keys()
+    assert jobs["sign"].inputs["audience"] == ours["audience"]
+    assert jobs["sign"].id_tokens == jobs["sign-image"].id_tokens == {"SIGSTORE_ID_TOKEN": ours["audience"]}
