@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from tools.commands import commit_all, run
-from tools.options import DECLARED, DEFAULTS
+from tools.options import DECLARED, DEFAULTS, ROOT
+from tools.requirements import MissingRequirementError
 from tools.samples.baked import BakedProject
-from tools.template import FOLDER, edit, tagged_copy
+from tools.template import FOLDER, copy_working_tree, edit, tagged_copy
 
 VERSION = DECLARED["_component_version"]
 CRUFT = (sys.executable, "-m", "cruft")
+CITATION = '    ("citation", True): Owned(paths=("CITE",)),\n'
+# The last version whose .gitlab-ci.yml had every job written out.
+WRITTEN_OUT = "e198269a72593ae8f4ad073014a99219921f2b56"
 HOSTILE = {
     "author_name": 'Robert "Bob" O\'Connor',
     "project_description": "100% C:\\new {x} }} %} #} `$HOME` é",
@@ -31,11 +35,7 @@ def old_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     declared = template / "cookiecutter.json"
     edit(declared, '"docker": true,', '"docker": true,\n  "citation": true,')
     edit(declared, '"docker": "Build', '"citation": "Say how to cite it",\n    "docker": "Build')
-    edit(
-        template / "hooks" / "post_gen_project.py",
-        "OWNED_PATHS = {",
-        'OWNED_PATHS = {\n    ("citation", True): ["CITE"],',
-    )
+    edit(template / "project.py", "OWNED = {", f"OWNED = {{\n{CITATION}")
     (template / FOLDER / "CITE").write_text("{{ cookiecutter.author_name }}\n", encoding="utf-8")
     commit_all(template, "Ask for a citation")
     run("git", "tag", "--force", VERSION, cwd=template)
@@ -55,7 +55,7 @@ def change_template(template: Path) -> None:
     # An option is gone, and what it owned.
     edit(declared, '  "citation": true,\n', "")
     edit(declared, '    "citation": "Say how to cite it",\n', "")
-    edit(template / "hooks" / "post_gen_project.py", '    ("citation", True): ["CITE"],\n', "")
+    edit(template / "project.py", CITATION, "")
     (template / FOLDER / "CITE").unlink()
     run("git", "mv", f"{FOLDER}/CONTRIBUTING.md", f"{FOLDER}/HACKING.md", cwd=template)
     edit(template / FOLDER / "HACKING.md", "# Contributing", "# Hacking")
@@ -93,13 +93,14 @@ def by_cookiecutter(template: Path, folder: Path, answers: dict[str, str]) -> No
     given = [f"{name}={value}" for name, value in answers.items()]
     address = f"git+{template.as_uri()}"
     made = (sys.executable, "-m", "cookiecutter", address, "--checkout", VERSION, "--no-input", "--output-dir", folder)
-    run(*made, *given)
+    # Not in the folder of the template, whose filters Python would find first.
+    run(*made, *given, cwd=folder)
 
 
 def by_cruft(template: Path, folder: Path, answers: dict[str, str]) -> None:
     """Make a project at the old version with cruft."""
     given = ("--no-input", "--checkout", VERSION, "--extra-context", json.dumps(answers))
-    run(*CRUFT, "create", template.as_uri(), "--output-dir", folder, *given)
+    run(*CRUFT, "create", template.as_uri(), "--output-dir", folder, *given, cwd=folder)
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_a_changed_project_takes_a_changed_template(
     status = updated.run("git", "status", "--porcelain").splitlines()
     assert {line[3:] for line in status} == {
         ".cruft.json",
-        ".gitlab-ci.yml",
+        ".gitlab/ci/lint.yml" if flavour == "self-contained" else ".gitlab-ci.yml",
         "CITE",
         "CONTRIBUTING.md -> HACKING.md",
         "SECURITY.md",
@@ -140,9 +141,11 @@ def test_a_changed_project_takes_a_changed_template(
     assert updated.read("SECURITY.md") == 'By ROBERT "BOB" O\'CONNOR\n'
     assert updated.read("HACKING.md").startswith("# Hacking\n")
     assert "## Whom to ask" in updated.read("HACKING.md")
-    pipeline = updated.read(".gitlab-ci.yml")
-    assert ("1h 7m" if flavour == "self-contained" else "/lint@0.2.0") in pipeline
-    assert pipeline.endswith("script: [echo nightly]\n")
+    if flavour == "self-contained":
+        assert "1h 7m" in updated.read(".gitlab/ci/lint.yml")
+    else:
+        assert "/lint@0.2.0" in updated.read(".gitlab-ci.yml")
+    assert updated.read(".gitlab-ci.yml").endswith("script: [echo nightly]\n")
     assert updated.read("README.md") == "# Mine now\n"
     assert not {"CITE", "CONTRIBUTING.md", ".editorconfig"} & updated.files
 
@@ -158,6 +161,71 @@ def test_a_changed_project_takes_a_changed_template(
     updated.run("uv", "venv", "--quiet")
     updated.run("uv", "pip", "install", "--quiet", "--python", ".venv", "--editable", ".", "--group", "test")
     assert "passed" in updated.run(".venv/bin/python", "-m", "pytest", "tests")
+
+
+@pytest.fixture
+def grown_up(tmp_path: Path) -> Path:
+    """The template as it was when it wrote every job out, and as it is now, as the versions 0.1.0 and 0.2.0."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    archive = tmp_path / "old.tar"
+    try:
+        run("git", "archive", "--output", archive, WRITTEN_OUT)
+    except AssertionError as unknown:
+        raise MissingRequirementError(f"the history is missing, clone all of it: {unknown}") from None
+    run("tar", "-xf", archive, cwd=folder)
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    run("git", "tag", VERSION, cwd=folder)
+    run("git", "rm", "-r", "--quiet", ".", cwd=folder)
+    folder.mkdir(exist_ok=True)
+    copy_working_tree(ROOT, folder)
+    commit_all(folder, "Include the jobs")
+    run("git", "tag", "0.2.0", cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize("answers", [{}, {"signing": "key", "docker": "no"}, {"pipeline": "components"}], ids=str)
+def test_jobs_that_were_written_out_become_files(answers: dict[str, str], grown_up: Path, tmp_path: Path) -> None:
+    by_cookiecutter(grown_up, tmp_path, answers)
+    project = BakedProject(tmp_path / "my-service", DEFAULTS)
+    commit_all(project.path)
+    included = answers.get("pipeline") == "components"
+    assert ("include:" in project.read(".gitlab-ci.yml")) == included
+    with (project.path / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write('\n[tool.ours]\nkey = "value"\n')
+    commit_all(project.path, "Work")
+    project.run(*CRUFT, "update", "--skip-apply-ask", "--checkout", "0.2.0")
+    assert "[tool.ours]" in project.read("pyproject.toml")
+
+    # As a new project has it.
+    fresh = tmp_path / "fresh"
+    given = [f"{name}={value}" for name, value in answers.items()]
+    run(sys.executable, "-m", "cookiecutter", grown_up, "--no-input", "--output-dir", fresh, *given, cwd=tmp_path)
+    new = BakedProject(fresh / "my-service", DEFAULTS)
+    assert {name for name in project.files if name.startswith(".gitlab")} == {
+        name for name in new.files if name.startswith(".gitlab")
+    }
+    for name in new.files - {".cruft.json", "pyproject.toml"}:
+        assert (project.path / name).read_bytes() == (new.path / name).read_bytes(), name
+
+
+def test_a_job_of_ones_own_beside_jobs_that_were_written_out_is_left_to_people(grown_up: Path, tmp_path: Path) -> None:
+    by_cookiecutter(grown_up, tmp_path, {})
+    project = BakedProject(tmp_path / "my-service", DEFAULTS)
+    commit_all(project.path)
+    nightly = "\nnightly:\n  stage: test\n  script: [echo nightly]\n"
+    with (project.path / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
+        pipeline.write(nightly)
+    commit_all(project.path, "Work")
+    project.run(*CRUFT, "update", "--skip-apply-ask", "--checkout", "0.2.0")
+    assert project.run("git", "diff", "--name-only", "--diff-filter=U").split() == [".gitlab-ci.yml"]
+    assert nightly in project.read(".gitlab-ci.yml")
+    # As the changelog says.
+    project.run("git", "checkout", "--theirs", ".gitlab-ci.yml")
+    updated = project.read(".gitlab-ci.yml")
+    assert "  - local: .gitlab/ci/lint.yml\n" in updated
+    assert "script:" not in updated
 
 
 def test_a_line_that_both_changed_is_left_to_people(template: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def project(request: pytest.FixtureRequest, fork: Path, tmp_path: Path) -> Baked
 
 
 def test_nothing_leads_out_of_the_organisation(project: BakedProject, expander: Expander) -> None:
-    """The components are those of the template, whose defaults are for everybody, so these are looked at as they run."""
+    """Components have the defaults of the template, which are for everybody: they are looked at as they run."""
     for name in project.files - {"LICENSE", ".cruft.json"}:
         if not name.startswith(".gitlab/ci/"):
             assert not PUBLIC.findall(project.read(name)), name
