@@ -13,17 +13,31 @@ from typing import Any
 import pytest
 
 from tools.bare_runner import bare_executor, make_traversable
-from tools.commands import commit_all
+from tools.commands import commit_all, run
 from tools.options import DECLARED
 from tools.requirements import MissingRequirementError, find_program
 from tools.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
-from tools.samples.package import VERIFYING, Release, copy_project, make_project
+from tools.samples.baked import Bake, BakedProject
+from tools.samples.image import SIGNING, Imaged
+from tools.samples.keyless import Signed
+from tools.samples.package import IDENTITY, PUBLISHING, VERIFYING, Release, add_image, copy_project, make_project
+from tools.samples.standalone import make_standalone
 from tools.stand_ins.cosign import KeyPair, find_cosign, make_key_pair
 from tools.stand_ins.gitlab import GitLab, package_index
 from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.images import Podman, prepare_podman
 from tools.stand_ins.registry import Registry
 from tools.stand_ins.sigstore import Sigstore, find_sigstore
+
+# The tests of one project share a worker, which then runs its first jobs once; of Sigstore, one runs at a time.
+GROUPS = {"_imaged": "image", "sigstore_services": "sigstore"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put a test into the groups of the fixtures that it needs, in whichever file it stands."""
+    for fixture, group in GROUPS.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -193,6 +207,14 @@ def release(
 
 
 @pytest.fixture
+def published(release: Release) -> Release:
+    """A release whose files are in the registries."""
+    done = release.retry(*PUBLISHING)
+    assert done.results == dict.fromkeys(PUBLISHING, "passed"), done.output
+    return release
+
+
+@pytest.fixture
 def here(gitlab: GitLab) -> Project:
     """The project of the release on GitLab."""
     return gitlab.add_project("group/another")
@@ -214,3 +236,104 @@ def sigstore(sigstore_services: Sigstore) -> Iterator[Sigstore]:
     """It without faults."""
     yield sigstore_services
     sigstore_services.heal()
+
+
+@pytest.fixture(scope="session")
+def _signed_keyless(
+    _signed: Path,
+    pipe: Pipe,
+    releasing: Executor,
+    warm: dict[str, str],
+    upstream: str,
+    sigstore_services: Sigstore,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Signed]:
+    """It, signed keyless, as its pipeline left it; its GitLab, whose port is in the certificates, stays."""
+    folder = tmp_path_factory.mktemp("keyless")
+    path = copy_project(_signed, folder / "another")
+    pipeline = path / ".gitlab-ci.yml"
+    text = pipeline.read_text(encoding="utf-8").replace("method: key", "method: keyless")
+    text = text.replace(f", identity: {IDENTITY}", "").replace(f"identity: {IDENTITY}", "stage: verify")
+    pipeline.write_text(text, encoding="utf-8")
+    commit_all(path)
+    run("git", "tag", "--force", "v1.0.0", cwd=path)
+    with GitLab(folder / "gitlab", upstream) as server:
+        here = server.add_project("group/another", path)
+        variables = {**server.variables(here), **warm, **sigstore_services.variables}
+        signed = Signed(Release(path, pipe, releasing, variables), server)
+        done = signed.release.retry("cosign", "sign", **signed.token())
+        assert done.results == {"cosign": "passed", "sign": "passed"}, done.output
+        yield signed
+
+
+@pytest.fixture
+def signed(_signed_keyless: Signed, sigstore: Sigstore, tmp_path: Path) -> Signed:
+    """A copy of it."""
+    path = copy_project(_signed_keyless.release.path, tmp_path / "another")
+    # There is one project on that GitLab, and nothing was uploaded to it yet.
+    _signed_keyless.gitlab.projects[0].repository = path
+    return replace(_signed_keyless, release=replace(_signed_keyless.release, path=path))
+
+
+@pytest.fixture(scope="session")
+def _imaged(
+    bake: Bake,
+    pipe: Pipe,
+    python: str,
+    podman: Podman,
+    imaging: Executor,
+    keys: KeyPair,
+    warm: dict[str, str],
+    upstream: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with a project, the artifacts of the jobs up to the one that signs, and what its registry has."""
+    folder = tmp_path_factory.mktemp("imaged")
+    project = make_project(folder / "another", python, keys.public)
+    add_image(project, bake(signing="key"), python)
+    with GitLab(folder / "gitlab", upstream) as gitlab, Registry(folder, gitlab) as registry:
+        here = gitlab.add_project("group/another", project)
+        registry.offer(podman.base, here)
+        variables: dict[str, Any] = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.settings}
+        done = pipe(project, *SIGNING, event="tag", executor=imaging, variables=variables)
+        assert done.results == dict.fromkeys(SIGNING, "passed"), done.output
+    shutil.rmtree(project / ".gitlab-ci-local" / "builds")
+    return folder
+
+
+@pytest.fixture
+def imaged(
+    _imaged: Path,
+    pipe: Pipe,
+    imaging: Executor,
+    keys: KeyPair,
+    here: Project,
+    gitlab: GitLab,
+    warm: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Imaged]:
+    """A copy of it."""
+    here.repository = copy_project(_imaged / "another", tmp_path / "another")
+    with Registry(tmp_path, gitlab) as registry:
+        shutil.copytree(_imaged / "registry" / "images", registry.folder / "images")
+        variables: dict[str, Any] = {**gitlab.variables(here), **registry.variables(here), **warm, **keys.settings}
+        yield Imaged(Release(here.repository, pipe, imaging, variables), registry, here, tmp_path)
+
+
+@pytest.fixture
+def evil(imaged: Imaged) -> str:
+    """The digest of an image that somebody pushed to the project, as `evil`."""
+    imaged.skopeo("copy", f"docker://{imaged.name}/python:slim", f"docker://{imaged.name}:evil")
+    return imaged.digest("evil")
+
+
+@pytest.fixture
+def project(bake: Bake, python: str) -> BakedProject:
+    """A project that is tested on one Python."""
+    return bake(_python_versions=[python], python_version=python, docker=False)
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Path:
+    """A project of somebody else, in a flat layout, whose `.gitlab-ci.yml` is still to be written."""
+    return make_standalone(tmp_path / "another")

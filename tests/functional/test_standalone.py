@@ -4,44 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tools.commands import run
 from tools.components import load
 from tools.documents import block, page
 from tools.gitlab_ci_local import as_on_gitlab, ask
-from tools.options import COMPONENT_PROJECT, DECLARED
 from tools.runner import Pipe
-
-VERSION = DECLARED["_component_version"]
-COMPONENTS = f"$CI_SERVER_FQDN/{COMPONENT_PROJECT}"
-
-PYPROJECT = """
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "another"
-version = "2.0"
-
-[dependency-groups]
-checks = ["coverage", "pytest"]
-"""
-
-
-@pytest.fixture
-def another(tmp_path: Path) -> Path:
-    """A project of somebody else, in a flat layout, whose `.gitlab-ci.yml` is still to be written."""
-    repository = tmp_path / "another"
-    (repository / "another").mkdir(parents=True)
-    (repository / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
-    (repository / "another" / "__init__.py").write_text("ANSWER = 42\n", encoding="utf-8")
-    (repository / "test_another.py").write_text(
-        "import another\n\n\ndef test_answer():\n    assert another.ANSWER == 42\n", encoding="utf-8"
-    )
-    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=repository)
-    return repository
+from tools.samples.package import COMPONENTS, VERSION
 
 
 def test_test_and_build_need_only_an_include_and_three_inputs(
@@ -59,23 +27,6 @@ def test_test_and_build_need_only_an_include_and_three_inputs(
         "another-2.0-py3-none-any.whl",
         "another-2.0.tar.gz",
     }
-
-
-def test_a_tag_that_is_not_the_version_of_the_package_is_refused(
-    another: Path, pipe: Pipe, python: str, warm: dict[str, str]
-) -> None:
-    (another / ".gitlab-ci.yml").write_text(
-        f"""
-include:
-  - component: {COMPONENTS}/build@{VERSION}
-    inputs:
-      python_version: "{python}"
-""",
-        encoding="utf-8",
-    )
-    done = pipe(another, event="tag", variables=warm)
-    assert done.results == {"build": "failed"}
-    assert "The tag v1.0.0 does not name the version that was built: dist/another-2.0" in done.log("build")
 
 
 def test_runner_tags_and_more_are_set_by_the_name_of_the_job(

@@ -85,6 +85,12 @@ def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
             assert script == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(script)
 
 
+def test_functional_tests_are_found_by_the_name_of_a_component() -> None:
+    names = {name.replace("-", "_") for name in component_names()}
+    files = (ROOT / "tests" / "functional" / "components").glob("*.py")
+    assert {file.stem.removeprefix("test_") for file in files} <= names
+
+
 def test_what_a_fork_sets_for_all_components_is_an_input() -> None:
     known = {input_name for name in component_names() for input_name in parts(name)[0]}
     assert set(DECLARED["_component_inputs"]) <= known

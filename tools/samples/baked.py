@@ -12,6 +12,9 @@ from typing import Any
 from tools.commands import run
 from tools.options import Combination
 
+# How many tests the skeleton has; pytest counts each name that is greeted.
+TESTS = {"pytest": 8, "unittest": 7}
+
 
 @dataclass(frozen=True)
 class BakedProject:
@@ -46,3 +49,10 @@ class BakedProject:
 
 
 Bake = Callable[..., BakedProject]
+
+
+def edit(project: BakedProject, name: str, old: str, new: str) -> None:
+    """Replace a text that stands in a file of a project."""
+    text = project.read(name)
+    assert old in text
+    (project.path / name).write_text(text.replace(old, new), encoding="utf-8")

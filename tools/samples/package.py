@@ -16,14 +16,16 @@ from tools.components import load
 from tools.options import COMPONENT_PROJECT, DECLARED
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import BakedProject
+from tools.stand_ins.gitlab_project import Project
 
 VERSION = DECLARED["_component_version"]
 COMPONENTS = f"$CI_SERVER_FQDN/{COMPONENT_PROJECT}"
 IDENTITY = "--key cosign.pub --insecure-ignore-tlog"
 
-# The jobs of a release up to the one that verifies, all of them, and those of an image.
+# The jobs of a release up to the one that verifies, those that publish, all of them, and those of an image.
 VERIFYING = ["build", "sbom", "digests", "cosign", "sign", "verify"]
-RELEASING = [*VERIFYING, "publish-signatures", "publish-gitlab", "verify-published", "release"]
+PUBLISHING = ["publish-signatures", "publish-gitlab"]
+RELEASING = [*VERIFYING, *PUBLISHING, "verify-published", "release"]
 IMAGING = ["build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"]
 
 PYPROJECT = """
@@ -78,10 +80,22 @@ IMAGE_PIPELINE = f"""
   - component: {COMPONENTS}/publish-image@{VERSION}
 """
 
+# Files of the same version that the project does not make.
+EXTRA = "another-1.0.0-py2-none-any.whl"
+LOCAL = "another-1.0.0+evil-py3-none-any.whl"
+
+# An attack on the program with which later jobs sign and verify.
+OTHER_PROGRAM = "rm cosign/.cosign/cosign; echo evil > cosign/.cosign/cosign"
+
 
 def files_of(version: str) -> list[str]:
     """Return the names of the distributions of a version of the project."""
     return [f"another-{version}-py3-none-any.whl", f"another-{version}.tar.gz"]
+
+
+def signatures(here: Project) -> Path:
+    """Return where the generic registry keeps the signatures of the release."""
+    return here.folder / "generic" / "another" / "1.0.0"
 
 
 def make_project(folder: Path, python: str, public_key: str, version: str = "1.0.0") -> Path:

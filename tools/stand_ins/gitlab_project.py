@@ -38,3 +38,9 @@ class Project:
     def name(self) -> str:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
+
+
+def stored(here: Project) -> dict[str, bytes]:
+    """Return every file that the project has on GitLab, by its path."""
+    files = {path.relative_to(here.folder).as_posix(): path for path in here.folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in sorted(files.items())}

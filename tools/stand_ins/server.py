@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +14,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import pypiserver
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
+
+# How many requests fail until faults are healed.
+ALWAYS = sys.maxsize
 
 
 def index_of(folder: Path) -> WSGIApplication:

@@ -1,4 +1,4 @@
-"""Signing and verifying with a key pair: real Cosign, real jobs, and attacks on what lies between them."""
+"""What `verify` refuses: attacks on what lies between signing and verifying, and on the identity of the signer."""
 
 from __future__ import annotations
 
@@ -6,86 +6,38 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools.commands import commit_all, run
-from tools.samples.package import IDENTITY, VERSION, Release, copy_project, files_of
+from tools.samples.keyless import EVIL, Signed, sign_as
+from tools.samples.package import IDENTITY, OTHER_PROGRAM, Release, copy_project, files_of
+from tools.samples.remedies import NOT_ALL, NOT_SIGNED, OF_OTHERS
 from tools.stand_ins.cosign import KeyPair, make_bundle, make_key_pair
+from tools.stand_ins.sigstore import Sigstore
 
 FILES = files_of("1.0.0")
-
-
-def test_every_file_is_signed_attested_and_verified(release: Release, cosign: Path) -> None:
-    done = release.retry("verify")
-    assert done.results == {"verify": "passed"}, done.output
-    signatures = release.artifact("sign", "signatures")
-    bundles = {f"{file}{kind}.sigstore.json" for file in FILES for kind in ("", ".provenance", ".sbom")}
-    assert {file.name for file in signatures.iterdir()} == {"SHA256SUMS.sigstore.json", *bundles}
-    offline = ("--key", release.path / "cosign.pub", "--insecure-ignore-tlog")
-    wheel = release.artifact("digests", f"dist/{FILES[0]}")
-    run(cosign, "verify-blob", *offline, "--bundle", signatures / f"{FILES[0]}.sigstore.json", wheel)
-    bundle = json.loads((signatures / f"{FILES[0]}.provenance.sigstore.json").read_text(encoding="utf-8"))
-    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
-    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
-    assert statement["predicate"]["runDetails"]["builder"]["version"] == {"py-ci-template": VERSION}
-    build = statement["predicate"]["buildDefinition"]
-    assert build["externalParameters"]["ref"] == "refs/tags/v1.0.0"
-    assert build["externalParameters"]["source"].endswith("/group/another")
-    assert build["resolvedDependencies"][0]["digest"] == {"gitCommit": release.commit}
-
-
-NOT_BUILT = "The artifacts are not those that the jobs digests and cosign handed on."
-NOT_COMPLETE = "Do not use these files. They are not all that the job digests handed on, and no more"
 NOT_COSIGN = "The artifacts are not those that the job cosign handed on."
-NOT_SIGNED = "Do not use these files. A signature is missing, of another file, or not by the signer"
-
-OTHER_PROGRAM = "rm cosign/.cosign/cosign; echo evil > cosign/.cosign/cosign"
-OF_OTHERS = (
-    "Do not use these files. They were signed for another project, tag or commit, with another bill of materials,"
-)
 
 
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
-        pytest.param(f"echo evil >> digests/dist/{FILES[0]}", NOT_BUILT, id="a wheel is changed"),
-        pytest.param(
-            f"echo evil >> digests/dist/{FILES[0]}; cd digests/dist; sha256sum * > ../SHA256SUMS",
-            NOT_BUILT,
-            id="a wheel is changed, and its sum",
-        ),
-        pytest.param("echo evil > digests/dist/evil.whl", NOT_BUILT, id="a file is added"),
-        pytest.param("rm digests/dist/*", NOT_BUILT, id="nothing is left"),
-        pytest.param("echo {} > digests/sbom.cdx.json", NOT_BUILT, id="the bill of materials is changed"),
-        pytest.param(OTHER_PROGRAM, NOT_BUILT, id="Cosign is another program"),
-        pytest.param("echo {} > cosign/.cosign/provenance.json", NOT_BUILT, id="the provenance is changed"),
-    ],
-)
-def test_a_change_between_build_and_sign_is_refused(release: Release, attack: str, message: str) -> None:
-    release.attack(attack)
-    done = release.retry("sign")
-    assert done.results == {"sign": "failed"}
-    assert done.last_line("sign").startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("attack", "message"),
-    [
-        pytest.param(f"echo evil >> digests/dist/{FILES[0]}", NOT_COMPLETE, id="a wheel is changed"),
+        pytest.param(f"echo evil >> digests/dist/{FILES[0]}", NOT_ALL, id="a wheel is changed"),
         pytest.param(
             f"echo evil >> digests/dist/{FILES[0]}; cd digests/dist; sha256sum * > ../SHA256SUMS",
             NOT_SIGNED,
             id="a wheel is changed, and its sum",
         ),
-        pytest.param("echo evil > digests/dist/evil.whl", NOT_COMPLETE, id="a file is added"),
+        pytest.param("echo evil > digests/dist/evil.whl", NOT_ALL, id="a file is added"),
         pytest.param(
             "echo evil > digests/dist/evil.whl; cd digests/dist; sha256sum * > ../SHA256SUMS",
             NOT_SIGNED,
             id="a file is added, and its sum",
         ),
-        pytest.param("rm digests/dist/*", NOT_COMPLETE, id="nothing is left"),
-        pytest.param("rm digests/dist/*; : > digests/SHA256SUMS", NOT_COMPLETE, id="nothing is left, and no sum"),
+        pytest.param("rm digests/dist/*", NOT_ALL, id="nothing is left"),
+        pytest.param("rm digests/dist/*; : > digests/SHA256SUMS", NOT_ALL, id="nothing is left, and no sum"),
         pytest.param(OTHER_PROGRAM, NOT_COSIGN, id="Cosign is another program"),
         pytest.param(f"rm sign/signatures/{FILES[0]}.sigstore.json", NOT_SIGNED, id="a bundle is missing"),
         pytest.param(
@@ -207,36 +159,35 @@ def test_a_tag_that_was_moved_since_the_build_is_refused(attack: str, release: R
     assert done.last_line("verify").startswith(OF_OTHERS)
 
 
-def test_the_key_of_the_pipeline_is_that_of_the_repository(release: Release, cosign: Path, tmp_path: Path) -> None:
-    other = make_key_pair(cosign, tmp_path / "other")
-    done = release.retry("sign", COSIGN_PRIVATE_KEY=other.private)
-    assert done.results == {"sign": "failed"}, done.output
-    assert done.last_line("sign").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"project_path": "group/other"}, id="another project"),
+        pytest.param({"project_path": "fork/another"}, id="a fork"),
+        pytest.param({"project_path": EVIL}, id="a project whose path ends alike"),
+        pytest.param({"ref": "main", "ref_type": "branch"}, id="a branch"),
+        pytest.param({"ref": "v0.9.0"}, id="another tag"),
+        pytest.param(
+            {"ci_config_ref_uri": "127.0.0.1/group/ci//release.yml@refs/heads/main"}, id="a pipeline from elsewhere"
+        ),
+    ],
+)
+def test_the_certificate_of_another_identity_is_refused(
+    claims: dict[str, Any], signed: Signed, sigstore: Sigstore
+) -> None:
+    sign_as(signed, sigstore, **claims)
+    done = signed.release.retry("verify")
+    assert done.results == {"verify": "failed"}
+    assert "no matching CertificateIdentity found" in done.log("verify")
+    assert done.last_line("verify").startswith(f"{NOT_SIGNED} --certificate-identity")
 
 
-@pytest.mark.parametrize("password", ["", "wrong"])
-def test_a_password_that_is_not_that_of_the_key(password: str, release: Release) -> None:
-    done = release.retry("sign", COSIGN_PASSWORD=password)
-    assert done.results == {"sign": "failed"}
-    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD in Settings")
-
-
-def test_without_a_key_the_job_says_how_to_make_one(release: Release) -> None:
-    done = release.run(COSIGN_PRIVATE_KEY="")
-    assert done.results["sign"] == "failed"
-    assert not {"verify", "publish-signatures", "publish-gitlab"} & done.results.keys()
-    assert done.last_line("sign").startswith("Set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD in Settings")
-
-
-def test_without_the_public_key_nothing_is_signed(release: Release) -> None:
-    (release.path / "cosign.pub").unlink()
-    commit_all(release.path)
-    done = release.retry("cosign")
-    assert done.results == {"cosign": "failed"}, done.output
-    assert done.last_line("cosign").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")
-
-
-@pytest.mark.parametrize("event", ["branch", "merge request", "unprotected tag", "schedule on a tag"])
-def test_nothing_is_released_but_a_protected_tag(release: Release, event: str) -> None:
-    done = release.run(event=event)
-    assert done.results == {"build": "passed", "sbom": "passed"}
+@pytest.mark.parametrize("part", ["tlogEntries", "timestampVerificationData"])
+def test_a_bundle_without_a_witness_is_refused(part: str, signed: Signed) -> None:
+    bundle = signed.release.artifact("sign", f"signatures/{FILES[0]}.sigstore.json")
+    known = json.loads(bundle.read_text(encoding="utf-8"))
+    del known["verificationMaterial"][part]
+    bundle.write_text(json.dumps(known), encoding="utf-8")
+    done = signed.release.retry("verify")
+    assert done.results == {"verify": "failed"}
+    assert done.last_line("verify").startswith(f"{NOT_SIGNED} --certificate-identity")

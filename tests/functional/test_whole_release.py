@@ -57,7 +57,7 @@ def released(
 ) -> Iterator[Released]:
     """A project that is signed with a key and published on GitLab; each process of its jobs was watched.
 
-    `test_keyless.py` has the flavour with components.
+    `test_whole_release_keyless.py` has the flavour with components.
     """
     strace = find_program("strace", "it shows the arguments of every process: apt install strace")
     folder = tmp_path_factory.mktemp("released")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.commands import run
+from tools.commands import commit_all, run
 from tools.components import component
 from tools.runner import Pipe
+from tools.samples.package import Release
 from tools.stand_ins.cosign import ARCHITECTURE, Mirror, pinned_version
 
 # Where a Debian has a Python, and no Cosign.
@@ -98,3 +99,11 @@ def test_releases_that_do_not_answer(status: int, asked: int, mirror: Mirror, pr
     assert done.results == {"cosign": "failed"}
     assert done.last_line("cosign").endswith("retry the job, or set the input cosign_releases to a mirror.")
     assert len(mirror.requests()) == asked
+
+
+def test_without_the_public_key_nothing_is_signed(release: Release) -> None:
+    (release.path / "cosign.pub").unlink()
+    commit_all(release.path)
+    done = release.retry("cosign")
+    assert done.results == {"cosign": "failed"}, done.output
+    assert done.last_line("cosign").startswith("Commit the public key of COSIGN_PRIVATE_KEY as cosign.pub")

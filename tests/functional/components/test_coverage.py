@@ -1,0 +1,54 @@
+"""What `coverage` makes of the data of the whole matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.reports import xml
+from tools.runner import Pipe
+from tools.samples.baked import Bake, BakedProject, edit
+
+NEVER_CALLED = '\n\ndef never() -> str:\n    """Say what no test asks for."""\n    return "never"\n'
+
+
+def test_one_percentage_and_the_missing_lines_for_the_whole_matrix(
+    bake: Bake, pipe: Pipe, pythons: dict[str, Path], warm: dict[str, str]
+) -> None:
+    oldest, *_, newest = pythons
+    project = bake(_python_versions=[oldest, newest], python_version=oldest, docker=False)
+    # A line for each Python: neither alone covers both, and only the last is missed by all.
+    branches = (
+        f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n    OLD = 1\nelse:\n    NEW = 1\n"
+    )
+    source = project.read("src/my_service/app.py")
+    (project.path / "src/my_service/app.py").write_text(
+        source.replace("import argparse\n", "import argparse\nimport sys\n") + branches + NEVER_CALLED, encoding="utf-8"
+    )
+    lines = project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines()
+    done = pipe(project.path, "coverage", variables=warm)
+    assert done.results["coverage"] == "passed", done.output
+    (row,) = [line for line in done.log("coverage").splitlines() if line.startswith("src/my_service/app.py")]
+    assert row.split()[-1] == str(len(lines)), row
+    missed = [
+        (file.attrib["filename"], int(line.attrib["number"]))
+        for file in xml(done.report("coverage", "coverage.xml")).iter("class")
+        for line in file.iter("line")
+        if line.attrib["hits"] == "0"
+    ]
+    assert missed == [("src/my_service/app.py", len(lines))]
+    total = next(line for line in done.log("coverage").splitlines() if line.startswith("TOTAL"))
+    assert done.coverage == total.split()[-1] != "100%"
+
+
+def test_coverage_below_the_threshold(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
+    edit(project, "pyproject.toml", "fail_under = 90", "fail_under = 99")
+    with (project.path / "src" / "my_service" / "app.py").open("a", encoding="utf-8") as app:
+        app.write('\n\ndef never() -> str:\n    """Say what no test asks for."""\n    return "never"\n')
+    missing = len(project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines())
+    done = pipe(project.path, "coverage", variables=warm)
+    assert done.results["coverage"] == "failed"
+    assert f" {missing}" in next(line for line in done.log("coverage").splitlines() if "app.py" in line)
+    assert "is less than fail-under=99" in done.log("coverage")
+    assert done.last_line("coverage").startswith("Test the lines in the column Missing")
+    again = pipe(project.path, "coverage", variables={**warm, "PY_CI_COVERAGE_THRESHOLD": "50"})
+    assert again.results.get("coverage") == "passed", again.output
