@@ -10,9 +10,9 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from typing import Any
 
 import yaml
@@ -50,8 +50,8 @@ EVENTS = {
 }
 
 
-# The project and the version of a component that a pipeline includes.
-INCLUDED = re.compile(r"component: ['\"]?\$CI_SERVER_FQDN/([\w./-]+)/[\w-]+@([\w.-]+)")
+# The project, the name and the version of a component that a pipeline includes.
+INCLUDED = re.compile(r"component: \$CI_SERVER_FQDN/([\w./-]+)/([\w-]+)@([\w.-]+)")
 
 PROBE = "does-the-workflow-start"
 
@@ -72,10 +72,10 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     state = repository / ".gitlab-ci-local"
     run("git", "config", "remote.origin.url", "https://gitlab.com/your-group/my-service.git", cwd=repository)
     included = re.findall(INCLUDED, (repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
-    for project, version in included:
+    for project, _, version in included:
         # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
         (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
-    projects = sorted({project for project, _ in included})
+    projects = sorted({project for project, *_ in included})
     answered = "".join(f"\tinsteadOf = https://gitlab.com/{project}.git\n" for project in projects)
     state.mkdir(exist_ok=True)
     git_config = state / "gitconfig"
@@ -157,8 +157,16 @@ class Expander:
     cache: Path
 
     def preview(self, pipeline: str) -> Path:
-        """Return the file with the pipeline in which includes, inputs and references are resolved."""
-        # `validate` does it with GitLab's own, in less time.
+        """Return the file with the pipeline in which includes, inputs and references are resolved.
+
+        Components are taken from the working tree, where they are the same files; to fetch each of them with git takes
+        longer than all the rest.
+        """
+        return self.fetched(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline))
+
+    def fetched(self, pipeline: str) -> Path:
+        """Return the same file where components are fetched from the clone of the template, as from GitLab."""
+        # `validate` asks the schema of GitLab in less time.
         return self._once(pipeline, "--preview", "--no-json-schema-validation")
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
@@ -187,7 +195,7 @@ class Expander:
 
         What pipelines have in common is checked once: neither looks from one job to another.
         """
-        content = without_empty(loaded(self.preview(pipeline)))
+        content = loaded(self.preview(pipeline))
         with FileLock(self.cache / "valid.lock"):
             marks = {name: self.cache / f"{digest([name, value])}.valid" for name, value in content.items()}
             new = {name: content[name] for name, mark in marks.items() if not mark.exists()}
@@ -206,17 +214,19 @@ class Expander:
         answer = self.cache / f"{key}.yml"
         with FileLock(self.cache / f"{key}.lock"):
             if not answer.exists():
-                with TemporaryDirectory(dir=self.cache) as folder:
-                    answer.write_text(self._ask(Path(folder), pipeline, *arguments), encoding="utf-8")
+                folder = self._repository
+                (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
+                status, printed = ask(self.program, *arguments, cwd=folder, env=as_on_gitlab(folder, self.template))
+                assert status == 0, printed
+                answer.write_text(printed, encoding="utf-8")
         return answer
 
-    def _ask(self, folder: Path, pipeline: str, *arguments: str) -> str:
-        (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
-        # As a self-contained project has them.
+    @cached_property
+    def _repository(self) -> Path:
+        """A repository with the components as a self-contained project has them, for this worker alone."""
+        folder = Path(mkdtemp(dir=self.cache))
         shutil.copytree(ROOT / "templates", folder / ".gitlab" / "ci", ignore=shutil.ignore_patterns("licenses"))
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+        (folder / ".gitlab-ci.yml").touch()
         run("git", "add", "--all", cwd=folder)
-        env = as_on_gitlab(folder, self.template)
-        status, printed = ask(self.program, *arguments, cwd=folder, env=env)
-        assert status == 0, printed
-        return printed
+        return folder

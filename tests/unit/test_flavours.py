@@ -9,7 +9,16 @@ import yaml
 
 from tools.components import load
 from tools.gitlab_ci_local import Expander
-from tools.options import DEFAULTS, SWITCHES, Combination, all_combinations, name_of
+from tools.options import (
+    COMPONENT_PROJECT,
+    DECLARED,
+    DEFAULTS,
+    SWITCHES,
+    Combination,
+    all_combinations,
+    covering_combinations,
+    name_of,
+)
 from tools.template import render
 
 SELF_CONTAINED = [c for c in all_combinations() if c["pipeline"] == "self-contained"]
@@ -21,12 +30,25 @@ def test_a_pipeline_has_these_flavours() -> None:
 
 
 def expanded(expander: Expander, options: Combination, added: str = "") -> list[dict[str, Any]]:
-    """Return what both flavours of a project's pipeline are when all is included."""
+    """Return what both flavours of a project's pipeline are when all is included, and fetched where it is elsewhere."""
     rendered = [render(".gitlab-ci.yml", {**options, "pipeline": flavour}) for flavour in FLAVOURS]
-    return [load(expander.preview(text + added)) for text in rendered]
+    return [load(expander.fetched(text + added)) for text in rendered]
 
 
 @pytest.mark.parametrize("options", SELF_CONTAINED, ids=name_of)
+def test_both_flavours_include_the_same_with_the_same_inputs(options: Combination) -> None:
+    local, included = (
+        yaml.safe_load(render(".gitlab-ci.yml", {**options, "pipeline": flavour})) for flavour in FLAVOURS
+    )
+    for job in local["include"]:
+        name = job.pop("local").removeprefix(".gitlab/ci/").removesuffix(".yml")
+        job["component"] = f"$CI_SERVER_FQDN/{COMPONENT_PROJECT}/{name}@{DECLARED['_component_version']}"
+    declared = {name: included.pop(name) for name in included.keys() - local.keys()}
+    assert local == included
+    assert all(job.keys() == {"id_tokens"} for job in declared.values())
+
+
+@pytest.mark.parametrize("options", [c for c in covering_combinations() if c["pipeline"] == "components"], ids=name_of)
 def test_both_flavours_expand_to_the_same_jobs(options: Combination, expander: Expander) -> None:
     local, included = expanded(expander, options)
     assert local == included
