@@ -26,7 +26,7 @@ name = "another"
 version = "2.0"
 
 [dependency-groups]
-checks = ["coverage", "pytest"]
+checks = ["pytest", "pytest-cov"]
 """
 
 
