@@ -28,7 +28,21 @@ LONGEST = {
 }
 
 # A project of one of these names could not be installed beside the tools of its own tests.
-TOOLS = {"build", "coverage", "mypy", "pip", "pytest", "ruff", "setuptools", "tests", "tox", "twine", "xmlrunner"}
+TOOLS = {
+    "build",
+    "coverage",
+    "mypy",
+    "pip",
+    "pytest",
+    "pytest-cov",
+    "pytest_cov",
+    "ruff",
+    "setuptools",
+    "tests",
+    "tox",
+    "twine",
+    "xmlrunner",
+}
 
 # Names that Windows refuses for a file or folder.
 DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in digits)}

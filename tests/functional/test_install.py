@@ -30,6 +30,20 @@ def environment(project: BakedProject) -> dict[str, str]:
     return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path), "UV_PYTHON_DOWNLOADS": "never"}
 
 
+def oldest_of_tox() -> str:
+    """Return the environment of tox for the oldest Python of the machine."""
+    return "py" + next(iter(pythons_here(DECLARED["_python_versions"]))).replace(".", "")
+
+
+def failing(project: BakedProject, *command: str, env: dict[str, str]) -> str:
+    """Run a command that fails; return all that it printed."""
+    done = subprocess.run(
+        command, cwd=project.path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    )
+    assert done.returncode == 1, done.stdout
+    return done.stdout
+
+
 def distributions(project: BakedProject) -> tuple[Path, Path]:
     """Return the wheel and the source distribution that were built last, and no others."""
     (wheel,) = (project.path / "dist").glob("*.whl")
@@ -39,19 +53,22 @@ def distributions(project: BakedProject) -> tuple[Path, Path]:
 
 def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
     """Run every check that a developer can run, one by one."""
-    runner = "pytest" if project.options["test_runner"] == "pytest" else "unittest"
     project.run("ruff", "check", env=env)
     project.run("ruff", "format", "--check", env=env)
     project.run("mypy", env=env)
-    project.run("python", "-m", runner, env=env)
-    project.run("coverage", "run", "-m", runner, env=env)
-    project.run("coverage", "combine", env=env)
+    if project.options["test_runner"] == "pytest":
+        project.run("pytest", env=env)
+        project.run("pytest", "--cov", "--cov-fail-under=100", env=env)
+    else:
+        project.run("python", "-m", "unittest", env=env)
+        project.run("coverage", "run", "-m", "unittest", env=env)
+        project.run("coverage", "combine", env=env)
     project.run("coverage", "report", "--fail-under", "100", env=env)
 
 
 def check_with_tox(project: BakedProject, env: dict[str, str]) -> None:
     """Run them all at once, on the oldest Python of the machine; the first steps below do it on each."""
-    oldest = "py" + next(iter(pythons_here(DECLARED["_python_versions"]))).replace(".", "")
+    oldest = oldest_of_tox()
     printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage", env=env)
     assert f"{oldest}: OK (" in printed
     assert "congratulations" in printed
@@ -109,6 +126,63 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "pyproject.toml", "src/my_service/app.py", "tests/test_app.py"} <= names
+
+
+def test_a_developer_measures_with_one_word(bake: Bake) -> None:
+    project = bake(test_runner="pytest")
+    env = environment(project)
+    commit_all(project.path)
+    project.run("uv", "venv", "--quiet", ".venv")
+    project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "test", env=env)
+    assert "Total coverage: 100.00%" in project.run("pytest", "--cov", env=env)
+    assert project.run("git", "status", "--porcelain") == ""
+    # One test alone misses most lines, whatever an environment of tox has left; nobody is judged without asking.
+    (project.path / ".coverage").rename(project.path / ".coverage.py311")
+    project.run("pytest", "tests/test_app.py::test_refuses_a_blank_name", env=env)
+    alone = failing(project, "pytest", "tests/test_app.py::test_refuses_a_blank_name", "--cov", env=env)
+    assert "Coverage failure: total of" in alone
+    # Warnings are errors in tests, but not that coverage is slow where it has no wheel.
+    for tracer in project.path.glob(".venv/lib/python*/site-packages/coverage/tracer*.so"):
+        tracer.unlink()
+    assert "Total coverage: 100.00%" in project.run("pytest", "--cov", env=env)
+
+    pyproject = project.read("pyproject.toml").replace("fail_under = 90", "fail_under = 99")
+    (project.path / "pyproject.toml").write_text(pyproject, encoding="utf-8")
+    app = project.read("src/my_service/app.py") + "\n\ndef never() -> None:\n    raise NotImplementedError\n"
+    (project.path / "src" / "my_service" / "app.py").write_text(app, encoding="utf-8")
+    missed = failing(project, "pytest", "--cov", env=env)
+    (row,) = [line for line in missed.splitlines() if line.startswith("src/my_service/app.py")]
+    assert row.split()[-1] == str(len(app.splitlines()))
+    assert "is less than fail-under=99" in missed
+
+
+NO_TEST_OF_THE_PACKAGE = {
+    "pytest": "import my_service.app\n\n\ndef test_imports() -> None:\n    assert my_service.app\n",
+    "unittest": "import unittest\n\nimport my_service.app\n\n\nclass ImportTest(unittest.TestCase):\n"
+    "    def test_imports(self) -> None:\n        self.assertTrue(my_service.app)\n",
+}
+
+
+@pytest.mark.parametrize("runner", ["pytest", "unittest"])
+def test_coverage_of_an_earlier_run_is_not_joined(runner: str, bake: Bake) -> None:
+    project = bake(test_runner=runner)
+    env = environment(project)
+    commit_all(project.path)
+    project.run("uv", "venv", "--quiet", ".venv")
+    project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "test", "tox-uv", env=env)
+    oldest = oldest_of_tox()
+    # It covers every line, and nothing takes its data until the tests are gone.
+    project.run("tox", "run", "-e", oldest, env=env)
+    assert list(project.path.glob(f".coverage.{oldest}*"))
+    (project.path / "tests" / "test_app.py").write_text(NO_TEST_OF_THE_PACKAGE[runner], encoding="utf-8")
+    for _ in range(2):
+        printed = failing(project, "tox", "run", "-e", f"{oldest},coverage", env=env)
+        assert f"{oldest}: OK (" in printed, "the threshold is not for one Python"
+        assert "coverage: FAIL" in printed
+        assert "is less than fail-under=90" in printed
+        assert not list(project.path.glob(".coverage.*"))
+    project.run("git", "checkout", "--quiet", ".")
+    assert "congratulations" in project.run("tox", "run", "-e", f"{oldest},coverage", env=env)
 
 
 def test_the_first_steps_of_its_readme_work(bake: Bake) -> None:

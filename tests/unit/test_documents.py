@@ -184,6 +184,8 @@ MESSAGES_ELSEWHERE = {
     "provided for variable docker could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",
+    "error: unrecognized arguments: --cov": "pytest",
+    "Module tests/test_app.py was never imported": "coverage",
     "py314: skipped because could not find python interpreter": "tox",
 }
 # What differs from case to case in a message.

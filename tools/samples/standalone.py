@@ -16,7 +16,7 @@ name = "another"
 version = "2.0"
 
 [dependency-groups]
-checks = ["coverage", "pytest"]
+checks = ["pytest", "pytest-cov"]
 """
 
 

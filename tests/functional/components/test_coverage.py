@@ -16,17 +16,17 @@ def test_one_percentage_and_the_missing_lines_for_the_whole_matrix(
 ) -> None:
     oldest, *_, newest = pythons
     project = bake(_python_versions=[oldest, newest], python_version=oldest, docker=False)
-    # A line for each Python: neither alone covers both, and only the last is missed by all.
-    branches = (
-        f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n    OLD = 1\nelse:\n    NEW = 1\n"
-    )
+    # Lines for each Python: neither alone reaches the threshold, and only the last line is missed by all.
+    old, new = ("".join(f"    {name}_{n} = {n}\n" for n in range(9)) for name in ("OLD", "NEW"))
+    branches = f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n{old}else:\n{new}"
     source = project.read("src/my_service/app.py")
     (project.path / "src/my_service/app.py").write_text(
         source.replace("import argparse\n", "import argparse\nimport sys\n") + branches + NEVER_CALLED, encoding="utf-8"
     )
     lines = project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines()
     done = pipe(project.path, "coverage", variables=warm)
-    assert done.results["coverage"] == "passed", done.output
+    jobs = [f"test: [{oldest}]", f"test: [{newest}]", "coverage"]
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
     (row,) = [line for line in done.log("coverage").splitlines() if line.startswith("src/my_service/app.py")]
     assert row.split()[-1] == str(len(lines)), row
     missed = [
