@@ -30,9 +30,11 @@ LONGEST = {
 # A project of one of these names could not be installed beside the tools of its own tests.
 TOOLS = {
     "build",
+    "check-wheel-contents",
     "coverage",
     "mypy",
     "pip",
+    "pre-commit",
     "pytest",
     "pytest-cov",
     "pytest_cov",
@@ -41,6 +43,7 @@ TOOLS = {
     "tests",
     "tox",
     "twine",
+    "unittest-xml-reporting",
     "xmlrunner",
 }
 

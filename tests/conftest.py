@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,54 @@ from tools.samples.baked import Bake, BakedProject
 from tools.template import bare_clone, tagged_copy
 
 IN_CI = os.environ.get("CI") == "true"
+SECONDS_BETWEEN_LINES = 5
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option with which all tests run, as they do in CI."""
     parser.addoption("--proof", action="store_true", default=IN_CI, help="run tests/functional too, as CI=true does")
+
+
+class Progress:
+    """Says every few seconds which test begins, and how many have ended, in place of a dot for each."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+        self._ended = self._all = 0
+        self._said = time.monotonic()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn how many tests there are."""
+        self._all = len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Learn it from a worker; each has collected all."""
+        self._all = len(ids)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say which test begins."""
+        if time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            terminal: pytest.TerminalReporter = self._plugins.getplugin("terminalreporter")
+            terminal.write_line(f"{self._ended:5} of {self._all}  {nodeid}")
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Count a test that has ended."""
+        self._ended += 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show progress where several workers run many tests."""
+    if config.get_verbosity() == 0 and config.getoption("numprocesses", None):
+        config.pluginmanager.register(Progress(config), "progress")
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """Print no dot where progress is shown."""
+    if report.passed and report.when == "call" and config.pluginmanager.hasplugin("progress"):
+        return "passed", "", "PASSED"
+    return None
 
 
 def pytest_report_header(config: pytest.Config) -> str:
