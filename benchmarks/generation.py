@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.options import ROOT
+from tools.options import ROOT, all_combinations
 
 LIMIT_RATIO = 1.35
 LIMIT_SECONDS = 90
@@ -65,15 +65,13 @@ def measure_generation(rounds: int) -> bool:
 
 def measure_combinations() -> bool:
     """Print the seconds to bake and check all combinations; return whether we keep the limit."""
-    command = [sys.executable, "-m", "pytest", "--quiet", "-n", "2", "tests/test_combinations.py"]
+    command = [sys.executable, "-m", "pytest", "--quiet", "-n", "2", "tests/unit/test_combinations.py"]
     start = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
     took = time.perf_counter() - start
     if done.returncode:
         print(done.stdout)
         return False
-    from tools.options import all_combinations
-
     count = len(all_combinations())
     tests = re.search(r"(\d+) passed", done.stdout)
     print(f"{count} combinations baked, {tests[1] if tests else 0} checks, 2 processes: {took:.1f} s,", end=" ")
