@@ -123,12 +123,13 @@ def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Exp
 
 
 # The events for which a job runs; one that is not here runs for all that start a pipeline.
+RELEASING = ["preflight-keyless", "digests", "cosign", "sbom-image", "sign", "sign-image", "attest-pypi", "verify"]
+RELEASING += ["verify-image", "publish-signatures", "publish-gitlab", "publish-pypi", "verify-published", "release"]
 ONLY_FOR = {
-    **dict.fromkeys(("digests-image", "publish-image"), {"branch", "tag"}),
-    **dict.fromkeys(("preflight-keyless", "digests", "cosign", "sbom-image"), {"tag"}),
-    **dict.fromkeys(("sign", "sign-image", "attest-pypi", "verify", "verify-image"), {"tag"}),
-    **dict.fromkeys(("publish-signatures", "publish-gitlab", "publish-pypi", "verify-published", "release"), {"tag"}),
     "drift": {"schedule"},
+    "digests-image": {"branch", "tag"},
+    "publish-image": {"branch", "tag"},
+    **{name: {"tag"} for name in RELEASING},
 }
 # The merge request has the pipeline; a release is not made again by the clock.
 START_NOTHING = {"branch with a merge request", "schedule on a tag"}

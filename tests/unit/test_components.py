@@ -121,12 +121,16 @@ def pins(text: str) -> dict[str, str]:
     return dict(found)
 
 
-# Whatever is in them: the project's build, its dependencies, its tools, or a scanner.
-FOREIGN = {"lint", "test", "coverage", "drift", "build", "sbom", "build-image", "sbom-image"}
+# They sign, verify, publish, or hand on what these jobs take; all others may run whatever is in them: the build of the
+# project, its dependencies, its tools, or a scanner.
+TRUSTED = {"preflight-keyless", "digests", "digests-image", "cosign", "sign", "sign-image", "attest-pypi", "verify"}
+TRUSTED |= {"verify-image", "publish-signatures", "publish-gitlab", "publish-pypi", "publish-image", "verify-published"}
+TRUSTED |= {"release"}
 # They run nothing of what they are given, and nothing of the project.
 HAND_ON_DIGESTS = {"cosign", "digests", "digests-image"}
 # The variants that some extend set none of what is looked at here.
 EVERY_JOB = {name: parts(name)[1][name] for name in component_names()}
+FOREIGN = EVERY_JOB.keys() - TRUSTED - {"preflight"}
 
 
 def test_only_jobs_that_run_nothing_foreign_hand_on_variables() -> None:
@@ -138,7 +142,7 @@ def test_jobs_that_sign_verify_or_publish_take_nothing_from_a_job_that_runs_fore
     """By files or by variables; those that hand on digests are where files of such jobs come from."""
     inputs = {name: parts(name)[0] for name in ("publish-pypi", "release")}
     for name, job in EVERY_JOB.items():
-        if name in FOREIGN | HAND_ON_DIGESTS:
+        if name not in TRUSTED - HAND_ON_DIGESTS:
             continue
         # Without either, a job would get the artifacts and variables of all jobs before it.
         given = job.get("dependencies", job.get("needs"))
@@ -153,11 +157,10 @@ def test_jobs_that_sign_verify_or_publish_take_nothing_from_a_job_that_runs_fore
 def test_jobs_that_are_given_files_begin_in_an_empty_folder() -> None:
     """The release has the changelog of the repository, and cosign its public key: they take a clone of their own."""
     strategies = {name: job.get("variables", {}).get("GIT_STRATEGY") for name, job in EVERY_JOB.items()}
-    trusted = EVERY_JOB.keys() - FOREIGN - {"preflight"}
     cloned = {"cosign", "release"}
-    extending = {name for name in trusted if EVERY_JOB[name].get("extends") in trusted}
-    assert {name: strategies[name] for name in trusted - extending} == {
-        name: "clone" if name in cloned else "empty" for name in trusted - extending
+    extending = {name for name in TRUSTED if EVERY_JOB[name].get("extends") in TRUSTED}
+    assert {name: strategies[name] for name in TRUSTED - extending} == {
+        name: "clone" if name in cloned else "empty" for name in TRUSTED - extending
     }
     assert {EVERY_JOB[name]["extends"] for name in extending} == {"sign", "verify"}
     assert "none" not in strategies.values()

@@ -35,8 +35,9 @@ def test_what_is_owned_is_there() -> None:
 
 
 def test_a_project_has_the_paths_of_its_options() -> None:
-    assert absent_paths(answers()) == []
-    assert absent_paths(answers(docker=False)) == ["Dockerfile", ".dockerignore"]
+    absent = {"Dockerfile", ".dockerignore"}
+    assert not absent & set(absent_paths(answers()))
+    assert set(absent_paths(answers(docker=False))) == absent | set(absent_paths(answers()))
 
 
 def test_a_job_is_there_where_all_options_that_own_it_want_it() -> None:

@@ -24,6 +24,8 @@ ANSWERS: dict[str, Any] = {
     "package_name": "my_service",
 }
 VERSION = DECLARED["_component_version"]
+# The Enter key, for each question.
+ENTER = "\n" * len([name for name in DECLARED if not name.startswith("_")])
 COOKIECUTTER = (sys.executable, "-m", "cookiecutter")
 CRUFT = (sys.executable, "-m", "cruft")
 
@@ -62,7 +64,7 @@ def test_from_a_git_address_at_a_tag(template_repository: Path, tmp_path: Path) 
 
 def test_typed_with_the_enter_key_alone(expected: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COOKIECUTTER, ROOT], cwd=tmp_path, input="\n" * 16, capture_output=True, encoding="utf-8", check=False
+        [*COOKIECUTTER, ROOT], cwd=tmp_path, input=ENTER, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     assert contents(made_in(tmp_path)) == expected
@@ -239,13 +241,13 @@ def test_an_answer_that_a_replay_file_does_not_have_is_asked_for(folder: Path) -
 
 
 def test_an_empty_replay_file_asks_for_everything(folder: Path) -> None:
-    status, lines = tried(folder, replaying(folder, {}), "\n" * 16)
+    status, lines = tried(folder, replaying(folder, {}), ENTER)
     assert status == 0, lines
     assert (folder / "my-service").is_dir()
 
 
 def test_a_name_that_would_follow_from_a_replayed_one_is_asked_for(folder: Path) -> None:
-    lines = refusal(folder, replaying(folder, {"project_name": "Again", "_python_versions": ["3.11"]}), "\n" * 16)
+    lines = refusal(folder, replaying(folder, {"project_name": "Again", "_python_versions": ["3.11"]}), ENTER)
     assert [line.split()[1:4] for line in lines] == [
         ["project_slug", "''", "is"],
         ["package_name", "''", "is"],
@@ -270,7 +272,7 @@ def test_a_refused_answer_that_is_mended_in_the_replay_file_is_mended_everywhere
 @pytest.mark.parametrize("way", ["asked", "--no-input"])
 def test_a_surrogate_pair_in_the_configuration_is_the_character(way: str, folder: Path) -> None:
     command = configured(folder, r'project_description: "\ud83d\ude00 is \u00e9"')
-    status, lines = tried(folder, [*command, "--no-input"] if way == "--no-input" else command, "\n" * 16)
+    status, lines = tried(folder, [*command, "--no-input"] if way == "--no-input" else command, ENTER)
     assert status == 0, lines
     assert made_in(folder).pyproject["project"]["description"] == "😀 is é"
 
@@ -278,7 +280,7 @@ def test_a_surrogate_pair_in_the_configuration_is_the_character(way: str, folder
 @pytest.mark.parametrize("way", ["asked", "--no-input"])
 def test_half_a_surrogate_pair_in_the_configuration_is_refused(way: str, folder: Path) -> None:
     command = configured(folder, r'project_description: "half \ud83d"')
-    (line,) = refusal(folder, [*command, "--no-input"] if way == "--no-input" else command, "\n" * 16)
+    (line,) = refusal(folder, [*command, "--no-input"] if way == "--no-input" else command, ENTER)
     assert line.startswith("  - project_description 'half \\ufffd' has a character that is not valid Unicode text")
 
 
