@@ -197,7 +197,7 @@ def test_a_slug_that_cannot_be_a_folder_makes_nothing_anywhere(
             f'{{"project_slug": "{slug}"}}',
         ],
     }
-    line, *more = refusal(folder, commands[way], f"\n{slug}\nx" + "\n" * 14)
+    line, *more = refusal(folder, commands[way], f"\n{slug}\nx{ENTER}")
     assert line.startswith("  - project_slug ")
     assert all(line.startswith("  - package_name ") for line in more)
 
