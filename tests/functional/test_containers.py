@@ -35,10 +35,10 @@ def test_every_job_passes_in_a_container_without_tools(
     image_with: str, bake: Bake, pipe: Pipe, podman: Podman, gitlab: GitLab
 ) -> None:
     name = uv_image if image_with == "uv" else python_image
-    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
-    pipeline = project.path / ".gitlab-ci.yml"
-    text = project.read(".gitlab-ci.yml").replace(uv_image("${PY_CI_PYTHON}"), name("${PY_CI_PYTHON}"))
-    pipeline.write_text(text + SURROUNDINGS, encoding="utf-8")
+    image = {"python_container_image": name("${PY_CI_PYTHON}")}
+    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False, _component_inputs=image)
+    with (project.path / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
+        pipeline.write(SURROUNDINGS)
     here = gitlab.add_project("your-group/my-service")
     done = pipe(project.path, executor=podman.executor, variables=gitlab.variables(here))
     podman.remove_containers()
@@ -58,10 +58,8 @@ def test_every_job_passes_in_a_container_without_tools(
 
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:
-    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False)
-    pipeline = project.path / ".gitlab-ci.yml"
-    text = project.read(".gitlab-ci.yml").replace(uv_image("${PY_CI_PYTHON}"), uv_image("3.11"))
-    pipeline.write_text(text, encoding="utf-8")
+    image = {"python_container_image": uv_image("3.11")}
+    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False, _component_inputs=image)
     done = pipe(project.path, "test: [3.13]", executor=podman.executor)
     podman.remove_containers()
     assert done.results == {"test: [3.13]": "failed"}

@@ -66,7 +66,7 @@ def test_a_dependency_that_does_not_exist(project: BakedProject, pipe: Pipe, pyt
 
 
 def test_a_python_that_the_runner_lacks(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
-    edit(project, ".gitlab-ci.yml", "- PY_CI_PYTHON: [", '- PY_CI_PYTHON: ["3.99", ')
+    edit(project, ".gitlab-ci.yml", "python_versions: [", 'python_versions: ["3.99", ')
     done = pipe(project.path, "test: [3.99]", variables=warm)
     assert done.results == {"test: [3.99]": "failed"}
     assert done.last_line("test: [3.99]").startswith("Choose an image or a runner that has Python 3.99")
