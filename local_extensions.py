@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,16 @@ def project_url(answers: Mapping[str, Any]) -> str:
     return "https://{gitlab_host}/{gitlab_namespace}/{project_slug}".format(**answers)
 
 
+@cache
+def run(file: str, source: bytes) -> dict[str, Any]:
+    """Run a file with this content, once; return what it has defined."""
+    return runpy.run_path(file)
+
+
 def project(name: str, answers: Mapping[str, Any]) -> Any:
     """Return what a function of `project.py` says of the answers."""
-    return runpy.run_path(str(TEMPLATE / "project.py"))[name](answers)
+    file = TEMPLATE / "project.py"
+    return run(str(file), file.read_bytes())[name](answers)
 
 
 def pipeline(answers: Mapping[str, Any]) -> Any:
