@@ -21,6 +21,8 @@ from jinja2.ext import Extension
 TEMPLATE = Path(__file__).parent
 # What stands for the project with the components where nobody knows it.
 UNKNOWN_PROJECT = "org/py-ci-template"
+# The path of a project in the address of its repository; a letter before a colon is a drive of Windows.
+PROJECT_ADDRESS = re.compile(r"(?:(?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)([\w.-]+(?:/[\w.-]+)+)")
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
 
@@ -101,12 +103,12 @@ def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
     return {f".gitlab/ci/{file.name}": str(file) if file.stem in local else None for file in files}
 
 
-def git(*question: str) -> str:
-    """Return what git says of the template's folder, or nothing: there may be no git, or no repository."""
+def git(folder: Path, *question: str) -> str:
+    """Return what git says of a folder, or nothing: there may be no git, or no repository."""
     # Inside a hook of git these name another repository.
     environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     try:
-        asked = subprocess.run(["git", *question], cwd=TEMPLATE, env=environment, capture_output=True)
+        asked = subprocess.run(["git", *question], cwd=folder, env=environment, capture_output=True)
     except OSError:
         return ""
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
@@ -115,15 +117,21 @@ def git(*question: str) -> str:
 def component_project(answers: Mapping[str, Any]) -> str:
     """Return the path of the project with the components on GitLab.
 
-    It is what an organisation has set, or where the template came from; empty where that is no address of a server.
+    It is what an organisation has set, or where the template came from, over clones on this machine too; empty where
+    that is no address of a project.
     """
     if answers["_component_project"]:
         return str(answers["_component_project"])
     # A repository around a template that was unpacked there is not where it came from.
-    origin = git("rev-parse", "HEAD:./cookiecutter.json") and git("config", "--get", "remote.origin.url")
-    # A letter before a colon is a drive of Windows.
-    found = re.fullmatch(r"((?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)(.+)", origin.rstrip("/"))
-    return found[2].removesuffix(".git") if found else ""
+    folder = TEMPLATE if git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json") else None
+    seen: set[Path] = set()
+    while folder and folder.is_dir() and folder not in seen:
+        seen.add(folder)
+        origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
+        if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
+            return found[1]
+        folder = folder / origin.removeprefix("file://") if origin else None
+    return ""
 
 
 def warnings(answers: Mapping[str, Any]) -> list[str]:

@@ -177,6 +177,9 @@ def test_another_repository_in_the_environment_is_not_asked(
         ("ssh://git@gitlab.example.org:2222/acme/template.git", "acme/template"),
         ("gitlab.example.org:acme/template", "acme/template"),
         ("https://gitlab.com/acme/git.git", "acme/git"),
+        ("https://gitlab.com/acme/template.git?private_token=secret", "acme/template"),
+        ("https://gitlab.com/acme/template: [evil]", ""),
+        ("https://gitlab.com/template", ""),
         ("file:///srv/git/template.git", ""),
         ("/srv/git/template.git", ""),
         ("../template", ""),
@@ -198,6 +201,27 @@ def test_components_are_where_the_template_came_from(
     assert bool(warnings(made)) == (not project)
     assert warnings({**made, "pipeline": "self-contained"}) == []
     assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
+
+
+def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cruft does, which clones what it updates from, and where that may be a folder."""
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=first)
+    commit_all(first)
+    run("git", "clone", "--quiet", first, tmp_path / "second")
+    run("git", "clone", "--quiet", "second", "third", cwd=tmp_path)
+    run("git", "clone", "--quiet", "--bare", f"file://{tmp_path}/third", tmp_path / "fourth.git")
+    run("git", "clone", "--quiet", tmp_path / "fourth.git", tmp_path / "fifth")
+    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path / "fifth")
+    assert component_project({"_component_project": ""}) == ""
+    run("git", "remote", "add", "origin", "git@gitlab.com:acme/template.git", cwd=first)
+    assert component_project({"_component_project": ""}) == "acme/template"
+    run("git", "remote", "set-url", "origin", tmp_path / "fifth", cwd=first)
+    assert component_project({"_component_project": ""}) == ""
 
 
 def test_components_are_not_where_a_repository_around_the_template_came_from(

@@ -14,6 +14,7 @@ import pytest
 from tools.commands import run
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.samples.baked import BakedProject
+from tools.template import tagged_copy
 
 REFUSED = "The project was not made. Please change:"
 # All answers, as the Enter key would give them.
@@ -108,6 +109,26 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
     assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/")]
     run(*command)
     assert contents(made_in(tmp_path)) == first
+
+
+@pytest.mark.parametrize("way", ["cookiecutter", "cruft"])
+def test_components_come_from_where_the_template_came_from(way: str, tmp_path: Path) -> None:
+    template = tagged_copy(tmp_path / "py-ci-template")
+    run("git", "remote", "add", "origin", "https://ada:secret@gitlab.example.org/platform/ci.git", cwd=template)
+    answer = "pipeline=components"
+    if way == "cookiecutter":
+        printed = run(*COOKIECUTTER, template, "--no-input", answer, cwd=tmp_path)
+    else:
+        context = json.dumps({"pipeline": "components"})
+        printed = run(*CRUFT, "create", template, "--no-input", "--extra-context", context, cwd=tmp_path)
+    pipeline = made_in(tmp_path).read(".gitlab-ci.yml")
+    assert f"  - component: $CI_SERVER_FQDN/platform/ci/lint@{VERSION}\n" in pipeline
+    assert "names no project" not in printed
+    # Where that is nowhere.
+    run("git", "remote", "remove", "origin", cwd=template)
+    printed = run(*COOKIECUTTER, template, "--no-input", "--output-dir", tmp_path / "again", answer, cwd=tmp_path)
+    assert "in .gitlab-ci.yml, write in place of org/py-ci-template the project on gitlab.com" in printed
+    assert "$CI_SERVER_FQDN/org/py-ci-template/lint@" in made_in(tmp_path / "again").read(".gitlab-ci.yml")
 
 
 def test_a_refusal_is_short_and_leaves_nothing(tmp_path: Path) -> None:
