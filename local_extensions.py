@@ -134,6 +134,11 @@ def component_project(answers: Mapping[str, Any]) -> str:
     return ""
 
 
+def is_update(answers: Mapping[str, Any]) -> bool:
+    """Tell whether cruft makes the project only to compare it, in a folder that goes: for an update or a difference."""
+    return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:]))
+
+
 def warnings(answers: Mapping[str, Any]) -> list[str]:
     """Return a line for each thing that will not work before a person has changed it."""
     if answers["pipeline"] == "components" and not component_project(answers):
@@ -215,6 +220,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         check,
         component_project,
         components,
+        is_update,
         markdown_text,
         pipeline,
         project_url,

@@ -54,15 +54,18 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, linked: bool) -> s
         lines.append("Git could not be run; install it first.")
     if not linked:
         lines.append("The template is not in git, so `cruft update` cannot update this project later.")
+    around = next((str(folder) for folder in Path(project).parents if Path(folder, ".git").exists()), None)
+    if around:
+        lines.append(f"It is a repository of its own within {around}, which takes it for a submodule: move it out.")
     return "\n".join(lines)
 
 
-def main(absent: list, components: dict, url: str, link: str | None, warnings: list) -> int:
+def main(absent: list, components: dict, url: str, link: str | None, warnings: list, *, silent: bool = False) -> int:
     """Finish the project in the current folder; return the exit status.
 
     `absent` are the paths that the project does not have, `components` the files of components by their paths in it.
     `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty one for cruft,
-    which writes the link itself. `warnings` are said at the end.
+    which writes the link itself. `warnings` are said at the end, but for an update, which is `silent`.
     """
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -73,8 +76,10 @@ def main(absent: list, components: dict, url: str, link: str | None, warnings: l
     except OSError as error:
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
-    print(next_steps(Path.cwd(), url, has_git=make_repository(), linked=link is not None))
-    print(*warnings, sep="\n", end="\n" * bool(warnings))
+    has_git = make_repository()
+    if not silent:
+        print(next_steps(Path.cwd(), url, has_git=has_git, linked=link is not None))
+        print(*warnings, sep="\n", end="\n" * bool(warnings))
     return 0
 
 
@@ -86,5 +91,6 @@ if __name__ == "__main__":
             {{cookiecutter | project_url | python_literal}},
             {{cookiecutter | template_link | python_literal}},
             {{cookiecutter | warnings | python_literal}},
+            silent={{cookiecutter | is_update | python_literal}},
         )
     )

@@ -211,6 +211,12 @@ def main() -> int:
         finally:
             # It has their values, and a token.
             (copy / ".gitlab-ci-local" / "variables.yml").unlink(missing_ok=True)
+    unknown = [job for job in given.jobs if not any(job in (name, name.partition(": [")[0]) for name in done.jobs)]
+    if unknown:
+        pipeline = load(done.repository / ".gitlab-ci-local" / ("pipeline.yml" if given.containers else "shell.yml"))
+        names = [name for name, job in pipeline.items() if isinstance(job, dict) and "script" in job]
+        print(f"There is no job {', '.join(unknown)}. The jobs are {', '.join(names)}.", file=sys.stderr)
+        return 2
     if not done.jobs:
         print(f"No job runs for this event: {given.event}.")
         return 0

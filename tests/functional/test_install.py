@@ -185,6 +185,24 @@ def test_coverage_of_an_earlier_run_is_not_joined(runner: str, bake: Bake) -> No
     assert "congratulations" in project.run("tox", "run", "-e", f"{oldest},coverage", env=env)
 
 
+def test_tox_does_not_test_a_module_that_is_gone(bake: Bake) -> None:
+    project = bake()
+    env = environment(project)
+    module = project.path / "src" / "my_service" / "farewell.py"
+    module.write_text('"""Says goodbye."""\n\nBYE = "Bye!"\n', encoding="utf-8")
+    (project.path / "tests" / "test_farewell.py").write_text(
+        'from my_service.farewell import BYE\n\n\ndef test_says_goodbye() -> None:\n    assert BYE == "Bye!"\n',
+        encoding="utf-8",
+    )
+    commit_all(project.path)
+    project.run("uv", "venv", "--quiet", ".venv")
+    project.run("uv", "pip", "install", "--quiet", "tox", "tox-uv", env=env)
+    oldest = oldest_of_tox()
+    assert f"{oldest}: OK" in project.run("tox", "run", "-e", oldest, env=env)
+    module.unlink()
+    assert "No module named 'my_service.farewell'" in failing(project, "tox", "run", "-e", oldest, env=env)
+
+
 def test_the_first_steps_of_its_readme_work(bake: Bake) -> None:
     project = bake()
     commands = commands_of(project.read("README.md"), "Develop")

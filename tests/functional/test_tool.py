@@ -51,6 +51,7 @@ def test_it_runs_a_project_as_it_is_and_leaves_it_alone(project: BakedProject, p
     jobs = {"preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom"}
     assert {name for name, _, _ in rows} == jobs
     assert "\nLeft out, for want of a container registry: build-image" in printed
+    assert "REMEDY=" not in printed
     assert all(status == "passed" and float(seconds) > 0 for _, status, seconds in rows)
     folder = Path(printed.splitlines()[-1].removeprefix("Reports and artifacts: "))
     assert list(folder.glob("artifacts/build/dist/*.whl"))
@@ -84,6 +85,13 @@ def test_a_job_that_fails_is_in_the_table_and_in_the_exit_status_and_leaves_its_
 def test_an_event_without_a_pipeline(project: BakedProject) -> None:
     status, printed = tool(project.path, "--event", "schedule on a tag")
     assert (status, printed.splitlines()[-1]) == (0, "No job runs for this event: schedule on a tag.")
+
+
+@pytest.mark.parametrize("job", ["lnt", "test: [9.9]"])
+def test_a_job_that_is_misspelt(job: str, project: BakedProject) -> None:
+    status, printed = tool(project.path, job)
+    assert status == 2
+    assert f"There is no job {job}. The jobs are preflight, " in printed
 
 
 def test_a_pipeline_that_gitlab_would_refuse(project: BakedProject) -> None:

@@ -124,7 +124,8 @@ def test_a_changed_project_takes_a_changed_template(
     commit_all(project.path, "Work")
     change_template(template)
 
-    project.run(*CRUFT, "update", "--skip-apply-ask", "--checkout", "0.2.0")
+    printed = project.run(*CRUFT, "update", "--skip-apply-ask", "--checkout", "0.2.0")
+    assert "Next:" not in printed
     updated = BakedProject(project.path, DEFAULTS)
     status = updated.run("git", "status", "--porcelain").splitlines()
     assert {line[3:] for line in status} == {

@@ -69,6 +69,19 @@ def test_what_will_not_work_is_said_last(folder: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr().out.endswith("\nMend this.\nAnd that.\n")
 
 
+def test_an_update_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert post_gen_project.main(ABSENT, {}, URL, "", ["Mend this."], silent=True) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_repository_around_the_project_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder.parent / ".git").mkdir()
+    assert post_gen_project.main(ABSENT, {}, URL, "", []) == 0
+    printed = capfd.readouterr().out
+    assert f"It is a repository of its own within {folder.parent}, which" in printed
+    assert (folder / ".git").exists()
+
+
 def test_under_cruft_the_link_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert post_gen_project.main(ABSENT, {}, URL, "", []) == 0
     assert not (folder / ".cruft.json").exists()
