@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from project import OWNED, absent_paths, has_job, pipeline, pythons
 from tools.components import component_names, inputs_of
 from tools.options import DECLARED, ROOT, SWITCHES, Combination, all_combinations, name_of
 from tools.template import FOLDER
+
+TYPES = {"string": str, "boolean": bool, "array": list, "number": int}
 
 
 def answers(**given: Any) -> dict[str, Any]:
@@ -55,13 +58,18 @@ def test_every_component_is_in_some_pipeline() -> None:
 
 
 @pytest.mark.parametrize("options", all_combinations(), ids=name_of)
-def test_jobs_stand_in_the_order_of_stages_and_have_inputs_that_are_declared(options: Combination) -> None:
+def test_jobs_stand_in_the_order_of_stages_and_have_inputs_that_gitlab_takes(options: Combination) -> None:
     jobs = pipeline(answers(**options))
     stages = list(dict.fromkeys(job.stage for job in jobs))
     assert [job.stage for job in jobs] == sorted((job.stage for job in jobs), key=stages.index)
     for job in jobs:
         declared = inputs_of(job.component)
         assert job.inputs.keys() <= declared.keys(), job.component
+        for name, value in job.inputs.items():
+            spec = declared[name]
+            assert isinstance(value, TYPES[spec.get("type", "string")]), name
+            assert value in spec.get("options", [value]), name
+            assert re.search(spec.get("regex", ""), str(value)), name
         assert declared["stage"]["default"] == job.stage
 
 
