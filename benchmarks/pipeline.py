@@ -26,8 +26,10 @@ from typing import Any
 import yaml
 
 from tools.commands import commit_all
+from tools.components import load
+from tools.gitlab_ci_local import as_on_gitlab
 from tools.options import DECLARED, ROOT
-from tools.runner import Executor, Pipeline, pythons_here, run_pipeline
+from tools.runner import Executor, Pipeline, expand, pythons_here, run_pipeline
 
 TOOLS = {
     "git": "apt install git",
@@ -113,9 +115,10 @@ def bake(folder: Path, pythons: list[str], **options: str) -> Path:
 
 def write_pipeline(project: Path, file: str, pythons: list[str]) -> dict[str, Any]:
     """Write a pipeline with these Pythons and a clock in each job; return the jobs by name."""
-    target = project / ".gitlab-ci.yml"
-    source = Path(__file__).with_name(file) if file else target
-    pipeline: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
+    if file:
+        pipeline = load(Path(__file__).with_name(file))
+    else:
+        pipeline = expand("gitlab-ci-local", project, as_on_gitlab(project, ROOT))
     jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     if file:
         pipeline["variables"]["PYTHON_VERSION"] = pythons[0]
@@ -125,7 +128,7 @@ def write_pipeline(project: Path, file: str, pythons: list[str]) -> dict[str, An
     for job in jobs.values():
         job["before_script"] = ["touch .started", *job.get("before_script", [])]
         job["script"] = [*job["script"], "touch .finished"]
-    target.write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
+    (project / ".gitlab-ci.yml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
     stages = [".pre", *pipeline["stages"]]
     for job in jobs.values():
         earlier = stages[: stages.index(job["stage"])]
@@ -156,6 +159,7 @@ def measure(folder: Path, baked: Path, contender: Contender, pythons: list[str])
     with tempfile.TemporaryDirectory(dir=folder) as name:
         project = Path(name, "my-service")
         shutil.copytree(baked, project)
+        commit_all(project)
         jobs = ours = write_pipeline(project, "", pythons)
         if contender.file:
             jobs = write_pipeline(project, contender.file, pythons)
