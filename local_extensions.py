@@ -21,6 +21,8 @@ from jinja2.ext import Extension
 TEMPLATE = Path(__file__).parent
 # What stands for the project with the components where nobody knows it.
 UNKNOWN_PROJECT = "org/py-ci-template"
+# Answers that name nobody.
+EXAMPLES = ("your-group", "you@example.com")
 # The path of a project in the address of its repository; a letter before a colon is a drive of Windows.
 PROJECT_ADDRESS = re.compile(r"(?:(?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)([\w.-]+(?:/[\w.-]+)+)")
 # The name of the project's folder in the template.
@@ -140,13 +142,26 @@ def is_update(answers: Mapping[str, Any]) -> bool:
 
 
 def warnings(answers: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that will not work before a person has changed it."""
-    if answers["pipeline"] == "components" and not component_project(answers):
-        return [
+    """Return a line for each thing that will not work, or not as one would think, before a person has changed it."""
+    host = answers["gitlab_host"]
+    examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
+    lines = (
+        (examples, f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it."),
+        (
+            answers["pipeline"] == "components" and not component_project(answers),
             f"The address of the template names no project of GitLab: in .gitlab-ci.yml, write in place of "
-            f"{UNKNOWN_PROJECT} the project on {answers['gitlab_host']} that has the components."
-        ]
-    return []
+            f"{UNKNOWN_PROJECT} the project on {host} that has the components.",
+        ),
+        (
+            answers["signing"] == "keyless" and host != "gitlab.com",
+            f"The public Sigstore knows gitlab.com only: {host} needs one of its own to sign keyless, or signing=key.",
+        ),
+        (
+            answers["publish"] == "pypi" and answers["license"] == "Proprietary",
+            "PyPI gives the package to everybody, though its licence reserves all rights: publish=gitlab keeps it.",
+        ),
+    )
+    return [line for holds, line in lines if holds]
 
 
 def without_secrets(address: str) -> str | None:

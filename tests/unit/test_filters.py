@@ -168,6 +168,36 @@ def test_another_repository_in_the_environment_is_not_asked(
     assert link_of(template)["commit"] == commit
 
 
+SOUND = {
+    "gitlab_host": "gitlab.com",
+    "gitlab_namespace": "acme",
+    "author_email": "ada@acme.example",
+    "pipeline": "self-contained",
+    "signing": "keyless",
+    "publish": "gitlab",
+    "license": "Proprietary",
+    "_component_project": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({}, ""),
+        ({"signing": "key", "gitlab_host": "gitlab.acme.example"}, ""),
+        ({"gitlab_host": "gitlab.acme.example"}, "gitlab.acme.example needs one of its own to sign keyless"),
+        ({"publish": "pypi"}, "publish=gitlab keeps it"),
+        ({"publish": "pypi", "license": "MIT"}, ""),
+        ({"gitlab_namespace": "your-group"}, "Still an example: gitlab_namespace=your-group. Make"),
+        ({"author_email": "you@example.com"}, "Still an example: author_email=you@example.com. Make"),
+    ],
+)
+def test_answers_that_do_not_work_together_are_said(answers: dict[str, str], said: str) -> None:
+    found = warnings({**SOUND, **answers})
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
 @pytest.mark.parametrize(
     ("origin", "project"),
     [
@@ -197,9 +227,8 @@ def test_components_are_where_the_template_came_from(
         run("git", "remote", "add", "origin", origin, cwd=tmp_path)
     commit_all(tmp_path)
     assert component_project({"_component_project": ""}) == project
-    made = {"pipeline": "components", "gitlab_host": "gitlab.example.org", "_component_project": ""}
+    made = {**SOUND, "pipeline": "components"}
     assert bool(warnings(made)) == (not project)
-    assert warnings({**made, "pipeline": "self-contained"}) == []
     assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
 
 

@@ -41,7 +41,8 @@ def test_its_commands_make_a_project_push_it_and_tag_it(tmp_path: Path) -> None:
     develop = block(TUTORIAL, "<!-- develop -->")
     assert develop == commands_of((project / "README.md").read_text(encoding="utf-8"), "Develop")
     push = block(TUTORIAL, "<!-- push -->")
-    assert [line.strip() for line in made.partition("Next:")[2].splitlines() if line.strip()][1:] == [
+    steps = re.findall(r"^  (\S.*)$", made.partition("Next:")[2], re.MULTILINE)
+    assert steps[1:] == [
         *develop.splitlines(),
         *push.splitlines(),
     ]
