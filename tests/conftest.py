@@ -81,8 +81,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use half as many workers again as there are cores: a test that runs a pipeline also waits for it."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Use twice as many workers as there are cores: a test that runs a pipeline also waits for it."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

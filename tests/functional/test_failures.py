@@ -36,10 +36,10 @@ def test_a_bad_input_to_a_component(bake: Bake, pipe: Pipe, python: str, tmp_pat
 def test_an_index_that_fails_twice_heals(project: BakedProject, pipe: Pipe, python: str, gitlab: GitLab) -> None:
     here = gitlab.add_project("your-group/my-service")
     job = f"test: [{python}]"
-    gitlab.fail_next(2, path="/simple/pytest", status=500)
+    gitlab.fail_next(2, path="/simple/pytest/", status=500)
     done = pipe(project.path, job, variables=through(gitlab, here))
     assert done.results == {job: "passed"}
-    assert [request.status for request in gitlab.requests("/simple/pytest")] == [500, 500, 302]
+    assert [request.status for request in gitlab.requests("/simple/pytest/")] == [500, 500, 302]
 
 
 def test_an_index_that_stays_down(project: BakedProject, pipe: Pipe, python: str, gitlab: GitLab) -> None:

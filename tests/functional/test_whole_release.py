@@ -122,8 +122,16 @@ def test_no_secret_is_anywhere(released: Released, keys: KeyPair) -> None:
     for folder in (released.here.folder, Path(os.environ["TMPDIR"]), Path(released.variables["UV_CACHE_DIR"])):
         files += [path for path in folder.rglob("*") if path.is_file()]
     assert state / "artifacts" / "sign" / "signatures" / "SHA256SUMS.sigstore.json" in files
-    leaked = [path for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)]
+    leaked = [path for path in files if any(secret.encode() in content(path) for secret in secrets)]
     assert leaked == []
+
+
+def content(path: Path) -> bytes:
+    """Return what is in a file; nothing, if it was one of uv's for a moment, for another job with the same cache."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import subprocess
 import time
@@ -94,8 +96,12 @@ class Service(Server):
 
 
 def free_port() -> int:
-    """Return a port that nobody listens to now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
+    """Return a port that nobody listens to now, and that the system gives to no connection in the meantime.
+
+    Those are 32768 and above: https://docs.kernel.org/networking/ip-sysctl.html, `ip_local_port_range`.
+    """
+    while True:
+        port = random.randrange(10_000, 30_000)  # noqa: S311
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
