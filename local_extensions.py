@@ -136,9 +136,14 @@ def component_project(answers: Mapping[str, Any]) -> str:
     return ""
 
 
+def component_address(answers: Mapping[str, Any]) -> str:
+    """Return the address of the components without their names, as `include` has it."""
+    return f"$CI_SERVER_FQDN/{component_project(answers) or UNKNOWN_PROJECT}"
+
+
 def is_update(answers: Mapping[str, Any]) -> bool:
     """Tell whether cruft makes the project only to compare it, in a folder that goes: for an update or a difference."""
-    return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:]))
+    return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:2]))
 
 
 def warnings(answers: Mapping[str, Any]) -> list[str]:
@@ -233,7 +238,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for function in (
         absent_paths,
         check,
-        component_project,
+        component_address,
         components,
         is_update,
         markdown_text,

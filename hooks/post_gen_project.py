@@ -1,4 +1,4 @@
-"""Applies the switches, links the project to its template, and says what to do next."""
+"""Removes what the options do not want, brings the components, links the project to its template, says what is next."""
 
 import os
 import sys
