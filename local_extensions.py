@@ -105,12 +105,15 @@ def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
     return {f".gitlab/ci/{file.name}": str(file) if file.stem in local else None for file in files}
 
 
+def environment_of_git() -> dict[str, str]:
+    """Return the variables without those that, inside a hook of git, name another repository whatever the folder is."""
+    return {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+
+
 def git(folder: Path, *question: str) -> str:
     """Return what git says of a folder, or nothing: there may be no git, or no repository."""
-    # Inside a hook of git these name another repository.
-    environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     try:
-        asked = subprocess.run(["git", *question], cwd=folder, env=environment, capture_output=True)
+        asked = subprocess.run(["git", *question], cwd=folder, env=environment_of_git(), capture_output=True)
     except OSError:
         return ""
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
@@ -197,8 +200,6 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
     """
     if "_repo_dir" not in answers:
         return ""
-    # Inside a hook of git these name another repository, whatever the folder is.
-    environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     questions = (
         ("rev-parse", "HEAD", "HEAD:./cookiecutter.json", "--show-toplevel", "--show-prefix"),
         ("config", "--get", "remote.origin.url"),
@@ -208,7 +209,7 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
         asked = [
             subprocess.Popen(
                 ["git", *question],
-                env=environment,
+                env=environment_of_git(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",

@@ -105,13 +105,6 @@ def loaded(expanded: Path) -> dict[str, Any]:
     return load(expanded)
 
 
-def without_empty(value: Any) -> Any:
-    """Return a document without the keys that hold no text: a written-out pipeline leaves them out."""
-    if not isinstance(value, dict):
-        return value
-    return {key: without_empty(item) for key, item in value.items() if item != ""}
-
-
 def names_of(listed: str) -> list[str]:
     """Return the jobs that would run, from gitlab-ci-local's list."""
     return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
