@@ -30,18 +30,27 @@ def make_repository() -> bool:
     return os.system("git -c init.defaultBranch=main init --quiet") == 0  # noqa: S605
 
 
-def next_steps(project: PurePath, url: str, *, has_git: bool, linked: bool) -> str:
+def has_program(name: str) -> bool:
+    """Tell whether a program is on the path."""
+    file = f"{name}.exe" if sys.platform == "win32" else name
+    return any(os.access(Path(folder, file), os.X_OK) for folder in os.get_exec_path())
+
+
+def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, linked: bool) -> str:
     """Return what the person should type now; `url` is the address of the project on GitLab."""
     windows = sys.platform == "win32"
-    folder = str(project)
-    quoted = f'"{folder}"' if windows else "'" + folder.replace("'", r"'\''") + "'"
-    steps = [
-        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else quoted}",
+    with_pip = [
         f"{'py' if windows else 'python3'} -m venv .venv",
         r".venv\Scripts\activate" if windows else ". .venv/bin/activate",
         "python -m pip install --upgrade pip",
         "python -m pip install --editable . --group dev",
         "tox",
+    ]
+    folder = str(project)
+    quoted = f'"{folder}"' if windows else "'" + folder.replace("'", r"'\''") + "'"
+    steps = [
+        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else quoted}",
+        *(["uv sync", "uv run tox"] if has_uv else with_pip),
         "",
         *([] if has_git else ["git init --initial-branch main"]),
         "git add --all",
@@ -78,7 +87,7 @@ def main(absent: list, components: dict, url: str, link: str | None, warnings: l
         return 1
     has_git = make_repository()
     if not silent:
-        print(next_steps(Path.cwd(), url, has_git=has_git, linked=link is not None))
+        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv"), linked=link is not None))
         print(*warnings, sep="\n", end="\n" * bool(warnings))
     return 0
 

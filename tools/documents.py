@@ -25,11 +25,12 @@ def block(document: str, before: str, language: str = "sh") -> str:
     return dedent(found[2])
 
 
-def commands_of(markdown: str, heading: str) -> str:
-    """Return the shell commands of the first code block below a heading."""
-    found = re.search(rf"^## {heading}\n.*?^```sh\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+def commands_of(markdown: str, heading: str, number: int = 0) -> str:
+    """Return the shell commands of a code block below a heading, of the first one unless a number says which."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", markdown, re.MULTILINE | re.DOTALL)
     assert found
-    return found[1]
+    blocks: list[str] = re.findall(r"^```sh\n(.*?)^```$", found[1], re.MULTILINE | re.DOTALL)
+    return blocks[number]
 
 
 def tokens(document: str) -> list[Token]:

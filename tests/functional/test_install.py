@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tarfile
@@ -17,31 +16,8 @@ from tools.commands import commit_all, run
 from tools.documents import commands_of
 from tools.options import DECLARED, SWITCHES, Combination, covering_combinations, name_of
 from tools.runner import pythons_here
-from tools.samples.baked import Bake, BakedProject
-
-
-def environment(project: BakedProject) -> dict[str, str]:
-    """Return the variables of a shell in which the project's virtual environment is active."""
-    foreign = re.compile(r"TOX_|VIRTUAL_ENV|PYTHON|COVERAGE|PYTEST")
-    env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
-    venv = project.path / ".venv"
-    # tox runs on every Python that is here; one that is missing is skipped, not downloaded.
-    path = [str(venv / "bin"), *map(str, pythons_here(DECLARED["_python_versions"]).values()), env["PATH"]]
-    return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path), "UV_PYTHON_DOWNLOADS": "never"}
-
-
-def oldest_of_tox() -> str:
-    """Return the environment of tox for the oldest Python of the machine."""
-    return "py" + next(iter(pythons_here(DECLARED["_python_versions"]))).replace(".", "")
-
-
-def failing(project: BakedProject, *command: str, env: dict[str, str]) -> str:
-    """Run a command that fails; return all that it printed."""
-    done = subprocess.run(
-        command, cwd=project.path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
-    )
-    assert done.returncode in (1, 2), done.stdout
-    return done.stdout
+from tools.samples.baked import Bake, BakedProject, edit
+from tools.samples.developer import environment, failing, oldest_of_tox
 
 
 def distributions(project: BakedProject) -> tuple[Path, Path]:
@@ -56,6 +32,7 @@ def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
     project.run("ruff", "check", env=env)
     project.run("ruff", "format", "--check", env=env)
     project.run("mypy", env=env)
+    project.run("deptry", ".", env=env)
     if project.options["test_runner"] == "pytest":
         project.run("pytest", env=env)
         project.run("pytest", "--cov", "--cov-fail-under=100", env=env)
@@ -94,14 +71,14 @@ def check_command(project: BakedProject, env: dict[str, str]) -> None:
         assert done.returncode == exit_code
 
 
+# All that a developer runs depends on these two options, and what is built on a third, of which each value is there.
+FOR_DEVELOPERS = {(options["test_runner"], options["pre_commit"]): options for options in covering_combinations()}
+assert {options["publish"] for options in FOR_DEVELOPERS.values()} >= {"gitlab", "pypi"}
 # What tox does depends on the test runner alone.
-WITH_TOX = [
-    next(options for options in covering_combinations() if options["test_runner"] == runner)
-    for runner in SWITCHES["test_runner"]
-]
+WITH_TOX = [FOR_DEVELOPERS[runner, True] for runner in SWITCHES["test_runner"]]
 
 
-@pytest.mark.parametrize("options", covering_combinations(), ids=name_of)
+@pytest.mark.parametrize("options", FOR_DEVELOPERS.values(), ids=name_of)
 def test_works_before_its_first_commit_and_after_it(options: Combination, bake: Bake) -> None:
     project = bake(**options)
     env = environment(project)
@@ -183,13 +160,22 @@ def test_coverage_of_an_earlier_run_is_not_joined(runner: str, bake: Bake) -> No
     project.run("tox", "run", "-e", oldest, env=env)
     assert list(project.path.glob(f".coverage.{oldest}*"))
     (project.path / "tests" / "test_app.py").write_text(NO_TEST_OF_THE_PACKAGE[runner], encoding="utf-8")
-    for _ in range(2):
-        printed = failing(project, "tox", "run", "-e", f"{oldest},coverage", env=env)
-        assert f"{oldest}: OK (" in printed, "the threshold is not for one Python"
+    # Of another Python, as of the same.
+    newest = "py" + list(pythons_here(DECLARED["_python_versions"]))[-1].replace(".", "")
+    assert newest != oldest
+    for python in (oldest, newest):
+        printed = failing(project, "tox", "run", "-e", f"{python},coverage", env=env)
+        assert f"{python}: OK (" in printed, "the threshold is not for one Python"
         assert "coverage: FAIL" in printed
         assert "is less than fail-under=90" in printed
         assert not list(project.path.glob(".coverage.*"))
     project.run("git", "checkout", "--quiet", ".")
+    project.run("tox", "run", "-e", newest, env=env)
+    # A file that is gone is no business of a later run.
+    app = project.path / "src" / "my_service" / "app.py"
+    app.rename(app.with_name("program.py"))
+    for name in ("src/my_service/__main__.py", "tests/test_app.py", "pyproject.toml"):
+        edit(project, name, "my_service.app", "my_service.program")
     assert "congratulations" in project.run("tox", "run", "-e", f"{oldest},coverage", env=env)
 
 
@@ -211,37 +197,73 @@ def test_tox_does_not_test_a_module_that_is_gone(bake: Bake) -> None:
     assert "No module named 'my_service.farewell'" in failing(project, "tox", "run", "-e", oldest, env=env)
 
 
-def test_the_first_steps_of_its_readme_work(bake: Bake) -> None:
+def outside(project: BakedProject) -> dict[str, str]:
+    """Return the variables of a shell in which no environment is active."""
+    path = [
+        folder for folder in environment(project)["PATH"].split(":") if not Path(folder).is_relative_to(project.path)
+    ]
+    env = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
+    return env | {"PATH": ":".join(path)}
+
+
+WITH = {"uv": 0, "pip": 1}
+
+
+@pytest.mark.parametrize("tool", WITH)
+def test_the_first_steps_of_its_readme_work(tool: str, bake: Bake) -> None:
     project = bake()
-    commands = commands_of(project.read("README.md"), "Develop")
-    outside = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
-    printed = project.run("sh", "-e", "-c", commands, env=outside)
+    commands = commands_of(project.read("README.md"), "Develop", WITH[tool])
+    printed = project.run("sh", "-e", "-c", commands, env=outside(project))
     assert "congratulations" in printed
     for python in pythons_here(DECLARED["_python_versions"]):
         assert re.search(rf"py{python.replace('.', '')}: OK \(", printed), printed
+    assert (project.path / "uv.lock").exists() == (tool == "uv")
 
 
-def test_the_set_up_that_contributing_says_works(bake: Bake) -> None:
+@pytest.mark.parametrize("tool", WITH)
+def test_the_set_up_that_contributing_says_works(tool: str, bake: Bake) -> None:
     project = bake()
-    commands = commands_of(project.read("CONTRIBUTING.md"), "Set up")
-    outside = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
-    project.run("sh", "-e", "-c", commands, env=outside)
+    env = outside(project)
+    project.run("sh", "-e", "-c", commands_of(project.read("CONTRIBUTING.md"), "Set up", WITH[tool]), env=env)
     assert (project.path / ".git" / "hooks" / "pre-commit").exists()
-    # The hook runs the checks before a commit, with the tools of the virtual environment.
+    # The hook runs the checks before a commit, and brings its tools: an editor knows no virtual environment.
     app = project.path / "src" / "my_service" / "app.py"
-    app.write_text(app.read_text(encoding="utf-8") + "\n\nunused: int = 'text'\n", encoding="utf-8")
+    good = app.read_text(encoding="utf-8")
+    app.write_text(good + "\n\nunused: int = 'text'\n", encoding="utf-8")
+    refused = commit(project, env)
+    assert refused.returncode == 1
+    assert "Incompatible types in assignment" in refused.stdout
+    app.write_text(good, encoding="utf-8")
+    done = commit(project, env)
+    assert done.returncode == 0, done.stdout
+    assert project.run("git", "status", "--porcelain") == ""
+    assert len(project.run("git", "log", "--oneline").splitlines()) == 1
+    assert (project.path / "uv.lock").exists() == (tool == "uv")
+
+
+def commit(project: BakedProject, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Commit all files, as an editor does it."""
     project.run("git", "add", "--all")
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
-    refused = subprocess.run(
+    return subprocess.run(
         ["git", *identity, "commit", "--message", "x"],
         cwd=project.path,
-        env=environment(project),
-        capture_output=True,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
         check=False,
     )
-    assert refused.returncode == 1
-    assert "Incompatible types in assignment" in refused.stdout + refused.stderr
+
+
+def test_a_dependency_and_a_program_are_there_with_the_next_command(bake: Bake) -> None:
+    project = bake()
+    env = outside(project)
+    project.run("uv", "sync", "--quiet", env=env)
+    edit(project, "pyproject.toml", "dependencies = []", 'dependencies = ["idna>=3"]')
+    edit(project, "pyproject.toml", "[project.scripts]\n", '[project.scripts]\nhail = "my_service.app:main"\n')
+    assert project.run("uv", "run", "--quiet", "hail", "Ada", env=env) == "Hello, Ada!\n"
+    assert project.run("uv", "run", "--quiet", "python", "-c", "import idna", env=env) == ""
 
 
 def test_builds_from_a_copy_without_git(bake: Bake, tmp_path: Path) -> None:

@@ -121,10 +121,27 @@ def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
 
 def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    steps = post_gen_project.next_steps(PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, linked=True)
+    steps = post_gen_project.next_steps(
+        PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, has_uv=False, linked=True
+    )
     assert r'cd "C:\My Projects\x"' in steps
     assert r".venv\Scripts\activate" in steps
     assert "python3" not in steps
+
+
+def test_the_next_steps_are_for_the_tools_that_are_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'not-there'}{os.pathsep}{programs}")
+    post_gen_project.main(ABSENT, {}, URL, None, [])
+    assert "  python -m pip install --editable . --group dev\n  tox\n" in capfd.readouterr().out
+    (programs / "uv").touch(mode=0o755)
+    post_gen_project.main(ABSENT, {}, URL, None, [])
+    printed = capfd.readouterr().out
+    assert "  uv sync\n  uv run tox\n" in printed
+    assert "pip" not in printed
 
 
 def test_jinja_changes_nothing_in_the_hook_but_its_last_lines() -> None:
