@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The oldest with which all jobs work: docs/requirements.md says what needs them, and a test compares it with this.
+OLDEST_GITLAB, OLDEST_RUNNER = "18.4", "17.3"
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 # A release, or a pre-release of it: https://packaging.python.org/en/latest/specifications/version-specifiers/
 NUMBER = "(0|[1-9][0-9]*)"
@@ -39,6 +41,30 @@ def run(*command: str, answer: str = "") -> tuple[bool, str]:
         return False, str(error)
     lines = (done.stdout + done.stderr).split("\n")
     return done.returncode == 0, next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def older(version: str, oldest: str) -> bool | None:
+    """Tell whether a version such as `18.4.1-ee` or `19.0.0-pre` is older than another; None where it is no version."""
+    number = re.fullmatch(r"([0-9]+)\.([0-9]+)(?:[.~+-][A-Za-z0-9.~+-]*)?", version)
+    if not number:
+        return None
+    return [int(part) for part in number.groups()] < [int(part) for part in oldest.split(".")]
+
+
+def versions() -> Finding:
+    """Say which GitLab and which runner these are, and what to do where one is too old; an unknown one may be right."""
+    # A line has room for so much of each.
+    gitlab, runner = (os.environ.get(name, "")[:30] for name in ("CI_SERVER_VERSION", "CI_RUNNER_VERSION"))
+    shown, remedies = [], []
+    old = older(gitlab, OLDEST_GITLAB)
+    shown.append("unknown GitLab" if old is None else f"GitLab {gitlab}")
+    if old:
+        remedies.append(f"Have GitLab updated to {OLDEST_GITLAB} or newer.")
+    old = older(runner, OLDEST_RUNNER)
+    shown.append("unknown runner" if old is None else f"runner {runner}")
+    if old:
+        remedies.append(f"Have the runner updated to {OLDEST_RUNNER} or newer.")
+    return ", ".join(shown), " ".join(remedies) or None
 
 
 def executor(container: bool) -> Finding:
@@ -176,6 +202,7 @@ def main() -> int:
         rows: list[tuple[str, Finding]] = [
             ("image", (given.python_container_image, None)),
             ("stage", (given.stage, None)),
+            ("versions", versions()),
             ("executor", executor(container)),
             ("user", user(container)),
             ("Python", python(given.python_version)),

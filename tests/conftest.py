@@ -16,6 +16,7 @@ from tools.gitlab_ci_local import Expander
 from tools.options import COMPONENT_PROJECT, ROOT, Combination, all_combinations, name_of
 from tools.requirements import MissingRequirementError, find_program
 from tools.samples.baked import Bake, BakedProject
+from tools.schema import fetch_oldest
 from tools.template import bare_clone, tagged_copy
 
 IN_CI = os.environ.get("CI") == "true"
@@ -203,8 +204,15 @@ def gitlab_ci_local() -> str:
 
 
 @pytest.fixture(scope="session")
-def expander(gitlab_ci_local: str, components: Path, shared_folder: Path) -> Expander:
+def oldest_schema(request: pytest.FixtureRequest) -> Path:
+    """The schema of the oldest GitLab."""
+    assert request.config.cache
+    return fetch_oldest(request.config.cache.mkdir("schema"))
+
+
+@pytest.fixture(scope="session")
+def expander(gitlab_ci_local: str, components: Path, shared_folder: Path, oldest_schema: Path) -> Expander:
     """What expands pipelines, with a cache that the workers share."""
     cache = shared_folder / "expanded"
     cache.mkdir(exist_ok=True)
-    return Expander(gitlab_ci_local, components, cache)
+    return Expander(gitlab_ci_local, components, cache, oldest_schema)

@@ -21,6 +21,7 @@ from filelock import FileLock
 from tools.commands import run
 from tools.components import load
 from tools.options import ROOT
+from tools.schema import check
 
 # How GitLab starts a pipeline, as the variables that it sets.
 # https://docs.gitlab.com/ci/variables/predefined_variables/
@@ -148,6 +149,7 @@ class Expander:
     program: str
     template: Path
     cache: Path
+    oldest_schema: Path
 
     def preview(self, pipeline: str) -> Path:
         """Return the file with the pipeline in which includes, inputs and references are resolved.
@@ -184,7 +186,7 @@ class Expander:
         return [name for name in names if name != PROBE] if PROBE in names else []
 
     def validate(self, pipeline: str) -> None:
-        """Check the expanded pipeline against GitLab's own schema, and its scripts with shellcheck as POSIX sh.
+        """Check the expanded pipeline by the newest and the oldest schema, and its scripts with shellcheck as POSIX sh.
 
         What pipelines have in common is checked once: neither looks from one job to another.
         """
@@ -196,7 +198,8 @@ class Expander:
                 return
             checked = self.cache / "new.yml"
             checked.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
-            run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", checked)
+            check(checked)
+            check(checked, schema=self.oldest_schema)
             verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
             run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", checked)
             for name in new:

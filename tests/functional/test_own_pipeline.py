@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tools.commands import commit_all, run
+from tools.commands import commit_all
 from tools.components import load
 from tools.gitlab_ci_local import Expander, as_on_gitlab
 from tools.options import DECLARED, ROOT
 from tools.runner import Pipe, expand
+from tools.schema import check
 from tools.template import tagged_copy
 
 VERSION = DECLARED["_component_version"]
@@ -46,8 +47,7 @@ def expanded(tmp_path_factory: pytest.TempPathFactory, components: Path, gitlab_
 
 
 def test_it_is_valid_by_gitlabs_schema_and_shellcheck(expanded: dict[str, Any], expander: Expander) -> None:
-    schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
-    run("check-jsonschema", *schema, ROOT / ".gitlab-ci.yml")
+    check(ROOT / ".gitlab-ci.yml")
     expander.validate(yaml.safe_dump(expanded, sort_keys=False))
 
 

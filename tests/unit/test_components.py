@@ -12,10 +12,10 @@ import yaml
 
 from project import pipeline
 from scripts.__main__ import brought_up_to_date
-from tools.commands import run
 from tools.components import component, component_names
 from tools.gitlab_ci_local import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
+from tools.schema import check
 
 GLOBAL_KEYWORDS = {"cache", "default", "image", "include", "services", "stages", "variables", "workflow"}
 
@@ -35,8 +35,7 @@ def parts(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_its_header_is_valid_by_gitlabs_schema(name: str, tmp_path: Path) -> None:
     header, _ = component(name).split("\n---\n")
     (tmp_path / "header.yml").write_text(header, encoding="utf-8")
-    schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
-    run("check-jsonschema", *schema, tmp_path / "header.yml")
+    check(tmp_path / "header.yml")
 
 
 def test_is_one_job_of_its_name_and_sets_nothing_for_others(name: str) -> None:

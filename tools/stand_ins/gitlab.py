@@ -21,6 +21,9 @@ from tools.stand_ins.id_tokens import Issuer
 from tools.stand_ins.registry_tokens import AUTH_PATH, TokenService
 from tools.stand_ins.server import Server
 
+# The GitLab whose answers this one gives.
+VERSION = "19.4.1-ee"
+
 
 class GitLab(Server):
     """The server, which runs within a `with` block and keeps what it is given in a folder.
@@ -68,6 +71,7 @@ class GitLab(Server):
             "CI_SERVER_PORT": str(server.port),
             # With a path that GitLab has: `build_server_fqdn` in its config/settings.rb.
             "CI_SERVER_FQDN": f"{server.netloc}{server.path}",
+            "CI_SERVER_VERSION": VERSION,
             "CI_API_V4_URL": self.api,
             "CI_PROJECT_ID": str(project.id),
             "CI_PROJECT_PATH": project.path,

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from scripts.__main__ import text_of
+from scripts.preflight import OLDEST_GITLAB, OLDEST_RUNNER
 from tools.bare_runner import USER, make_traversable
 from tools.commands import run
 from tools.requirements import MissingRequirementError, find_program
-from tools.stand_ins.gitlab import GitLab
+from tools.stand_ins.gitlab import VERSION, GitLab
 from tools.stand_ins.gitlab_project import Project
 
 ASKED = ("--python-container-image", "astral/uv:python3.13-trixie-slim", "--stage", ".pre", "--persons-name", "Ada")
@@ -96,6 +97,7 @@ def test_all_is_well(check: Program, gitlab: GitLab) -> None:
     assert done.text.startswith("Thank you, Ada! This is what your jobs will meet:\n")
     assert done["image"] == ("ok", "astral/uv:python3.13-trixie-slim", "")
     assert done["stage"] == ("ok", ".pre", "")
+    assert done["versions"] == ("ok", f"GitLab {VERSION}, unknown runner", "")
     assert done["index"] == ("ok", "answers", "")
     assert done["registry"] == ("ok", "answers and takes the token of this job", "")
     assert done["tag"] == ("ok", "v1.0.0, protected", "")
@@ -108,6 +110,44 @@ def test_the_table_is_short_and_fits_a_terminal(check: Program) -> None:
     lines = check().text.splitlines()
     assert len(lines) < 16
     assert max(map(len, lines)) <= 100
+
+
+def test_the_longest_versions_fit_a_terminal(check: Program) -> None:
+    long = f"19.4.{'0' * 100}"
+    assert max(map(len, check(CI_SERVER_VERSION=long, CI_RUNNER_VERSION=long).text.splitlines())) <= 100
+
+
+def test_the_oldest_gitlab_and_runner_are_new_enough(check: Program) -> None:
+    done = check(CI_SERVER_VERSION=f"{OLDEST_GITLAB}.0-ee", CI_RUNNER_VERSION=f"{OLDEST_RUNNER}.0")
+    assert done["versions"] == ("ok", f"GitLab {OLDEST_GITLAB}.0-ee, runner {OLDEST_RUNNER}.0", "")
+    assert done.status == 0, done.text
+
+
+UPDATE_GITLAB = f"Have GitLab updated to {OLDEST_GITLAB} or newer."
+UPDATE_RUNNER = f"Have the runner updated to {OLDEST_RUNNER} or newer."
+
+
+@pytest.mark.parametrize(
+    ("server", "runner", "remedy"),
+    [
+        ("17.3.0-ee", "19.4.0", UPDATE_GITLAB),
+        ("18.1.2-rc42-ee", "unknown", UPDATE_GITLAB),
+        ("19.4.1-ee", "17.2.1", UPDATE_RUNNER),
+        ("16.0.0", "15.0.0", f"{UPDATE_GITLAB} {UPDATE_RUNNER}"),
+    ],
+)
+def test_a_gitlab_or_a_runner_that_is_too_old(check: Program, server: str, runner: str, remedy: str) -> None:
+    done = check(CI_SERVER_VERSION=server, CI_RUNNER_VERSION=runner)
+    shown = "unknown runner" if runner == "unknown" else f"runner {runner}"
+    assert done["versions"] == ("FAIL", f"GitLab {server}, {shown}", remedy)
+    assert done.status == 1
+
+
+@pytest.mark.parametrize("version", ["", "latest", "18.4\x1b[31m"])
+def test_what_is_no_version_is_unknown_and_no_failure(check: Program, version: str) -> None:
+    done = check(CI_SERVER_VERSION=version, CI_RUNNER_VERSION=version)
+    assert done["versions"] == ("ok", "unknown GitLab, unknown runner", "")
+    assert done.status == 0, done.text
 
 
 def test_it_explains_itself(check: Program) -> None:
