@@ -186,6 +186,8 @@ MESSAGES_ELSEWHERE = {
     "pip: no such option: --group": "pip",
     "error: unrecognized arguments: --cov": "pytest",
     "Module tests/test_app.py was never imported": "coverage",
+    "No data to combine": "coverage",
+    "imported but it is a transitive dependency": "deptry",
     "py314: skipped because could not find python interpreter": "tox",
 }
 # What differs from case to case in a message.
