@@ -14,14 +14,16 @@ from tools.documents import block, commands_of, page, rows
 from tools.gitlab_ci_local import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.samples.baked import Bake
+from tools.samples.merge_request import APP, BRANCH, break_a_test, fix_it
 from tools.template import render
 
 TUTORIAL = page("docs/tutorial.md")
 
 
-def test_its_commands_make_a_project_push_it_and_tag_it(tmp_path: Path) -> None:
+def test_its_commands_make_a_project_push_it_open_a_merge_request_and_tag_it(tmp_path: Path) -> None:
     remote = tmp_path / "gitlab" / "your-group" / "my-service.git"
     run("git", "-c", "init.defaultBranch=main", "init", "--quiet", "--bare", remote)
+    opened = take_push_options(remote)
     config = tmp_path / "gitconfig"
     for name, value in {
         "user.name": "Ada",
@@ -48,6 +50,17 @@ def test_its_commands_make_a_project_push_it_and_tag_it(tmp_path: Path) -> None:
     ]
     assert ".cruft.json" in sh(block(TUTORIAL, "<!-- look -->"), tmp_path, env)
     sh(push, project, env)
+    assert not opened.exists()
+    sh(block(TUTORIAL, "<!-- branch -->"), project, env)
+    break_a_test(project)
+    sh(block(TUTORIAL, "<!-- open -->"), project, env)
+    assert opened.read_text(encoding="utf-8") == "merge_request.create\n"
+    fix_it(project)
+    sh(block(TUTORIAL, "<!-- fix -->"), project, env)
+    # What GitLab does when somebody presses Merge.
+    run("git", "update-ref", "refs/heads/main", f"refs/heads/{BRANCH}", cwd=remote)
+    sh(block(TUTORIAL, "<!-- merged -->"), project, env)
+    assert 'default="everybody"' in (project / APP).read_text(encoding="utf-8")
     changelog = project / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     before, after = re.findall(r"turn `(.+)` into\n`(.+)` with the day", TUTORIAL)[0]
@@ -61,6 +74,19 @@ def test_its_commands_make_a_project_push_it_and_tag_it(tmp_path: Path) -> None:
     run("uv", "build", "--quiet", "--wheel", "--python", sys.executable, cwd=stranger)
     (wheel,) = (stranger / "dist").glob("*.whl")
     assert f"`{wheel.name}: OK`" in TUTORIAL
+
+
+def take_push_options(remote: Path) -> Path:
+    """Let a repository take the options of a push, as GitLab does; return the file in which it keeps the first one."""
+    run("git", "config", "receive.advertisePushOptions", "true", cwd=remote)
+    kept = remote / "push-option"
+    hook = remote / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        '#!/bin/sh\n[ -z "$GIT_PUSH_OPTION_0" ] || echo "$GIT_PUSH_OPTION_0" > push-option\n', encoding="utf-8"
+    )
+    hook.chmod(0o755)
+    return kept
 
 
 def sh(commands: str, folder: Path, env: dict[str, str], typed: str = "") -> str:
@@ -82,7 +108,7 @@ def test_it_verifies_as_the_readme_of_the_project_says(bake: Bake) -> None:
 def test_the_jobs_that_it_shows_are_those_that_run(expander: Expander) -> None:
     pipeline = render(".gitlab-ci.yml", DEFAULTS)
     branch, tag = ({job.partition(":")[0] for job in expander.jobs(pipeline, event)} for event in ("branch", "tag"))
-    first, _, second = TUTORIAL.partition("## 6. Tag it")
+    first, _, second = TUTORIAL.partition("## 7. Tag it")
     assert rows(first, "job").keys() == branch
     assert {job for cell in rows(second, "job") for job in cell.split("`, `")} == tag - branch | {"preflight"}
 
