@@ -1,4 +1,4 @@
-"""Says what the jobs will meet on this runner, and how to mend what is missing.
+"""Says what the jobs will find on this runner, and how to fix what is missing.
 
 Prints a table with a line for each check, and a remedy below each that failed. Ends with 1 where one did, and with 2
 where it was called wrongly.
@@ -169,7 +169,7 @@ def secrets(names: Sequence[str]) -> Finding:
 def table(name: str, rows: Sequence[tuple[str, Finding]]) -> str:
     """Return what is printed to a person: a line for each check, and a remedy below each that failed."""
     person = "".join(filter(str.isprintable, name)).strip() or "whoever you are"
-    lines = [f"Thank you, {person}! This is what your jobs will meet:", ""]
+    lines = [f"Thank you, {person}! This is what your jobs will find:", ""]
     for check, (finding, remedy) in rows:
         lines.append(f"  {'FAIL' if remedy else 'ok':4}  {check:8}  {finding}")
         if remedy:
@@ -180,7 +180,7 @@ def table(name: str, rows: Sequence[tuple[str, Finding]]) -> str:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="preflight", description="Say what CI jobs will meet here.")
+    parser = argparse.ArgumentParser(prog="preflight", description="Say what CI jobs will find here.")
     parser.add_argument("--python-container-image", required=True, help="the image of the jobs")
     parser.add_argument("--stage", required=True, help="the stage of this job")
     parser.add_argument("--persons-name", default="", help="whom to thank")

@@ -20,7 +20,7 @@ def test_a_syntax_error_in_pyproject(project: BakedProject, pipe: Pipe, python: 
     for job in ("lint", f"test: [{python}]"):
         assert done.results[job] == "failed"
         assert "TOML parse error" in done.log(job)
-        assert done.last_line(job).startswith("Mend pyproject.toml")
+        assert done.last_line(job).startswith("Fix pyproject.toml")
     build = pipe(project.path, "build", variables=warm)
     assert build.results == {"build": "failed"}
     assert "TOML parse error" in build.log("build")

@@ -59,4 +59,4 @@ def test_a_component_of_your_own_is_tried_by_its_own_pipeline(pipe: Pipe, tmp_pa
     (repository / "src" / "app.py").write_text("# TODO: everything\n", encoding="utf-8")
     done = pipe(repository)
     assert done.results == {"forbidden-word": "failed"}
-    assert done.last_line("forbidden-word") == "Mend the lines above, and take the word out."
+    assert done.last_line("forbidden-word") == "Fix the lines above, and take the word out."

@@ -187,6 +187,7 @@ MESSAGES_ELSEWHERE = {
     "error: unrecognized arguments: --cov": "pytest",
     "Module tests/test_app.py was never imported": "coverage",
     "No data to combine": "coverage",
+    "ModuleNotFoundError": "Python",
     "imported but it is a transitive dependency": "deptry",
     "py314: skipped because could not find python interpreter": "tox",
 }

@@ -65,12 +65,12 @@ def test_a_template_outside_git_is_said(folder: Path, capfd: pytest.CaptureFixtu
 
 
 def test_what_will_not_work_is_said_last(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, "", ["Mend this.", "And that."]) == 0
-    assert capfd.readouterr().out.endswith("\nMend this.\nAnd that.\n")
+    assert post_gen_project.main(ABSENT, {}, URL, "", ["Fix this.", "And that."]) == 0
+    assert capfd.readouterr().out.endswith("\nFix this.\nAnd that.\n")
 
 
 def test_an_update_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, "", ["Mend this."], silent=True) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, "", ["Fix this."], silent=True) == 0
     assert capfd.readouterr() == ("", "")
 
 

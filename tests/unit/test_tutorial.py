@@ -121,4 +121,4 @@ def test_it_shows_what_preflight_prints() -> None:
     found = dict(shown)
     for check in ("executor", "user", "index", "registry", "tag", "secrets"):
         assert f'"{found[check]}"' in script, check
-    assert "This is what your jobs will meet:" in script
+    assert "This is what your jobs will find:" in script

@@ -278,16 +278,18 @@ def test_a_name_that_would_follow_from_a_replayed_one_is_asked_for(folder: Path)
 
 def test_a_refused_answer_that_is_mended_in_the_replay_file_is_mended_everywhere(folder: Path) -> None:
     command = configured(folder, "{}")
-    assert refusal(folder, [*command, "--no-input", "project_slug=Bad_Name", "package_name=mended"])
+    assert refusal(folder, [*command, "--no-input", "project_slug=Bad_Name", "package_name=corrected"])
     (file,) = (folder.parent / "replay").iterdir()
-    file.write_text(file.read_text(encoding="utf-8").replace("Bad_Name", "mended"), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace("Bad_Name", "corrected"), encoding="utf-8")
     status, lines = tried(folder, [*command, "--replay"])
     assert status == 0, lines
-    assert "  git remote add origin https://gitlab.com/your-group/mended.git" in lines
-    mended = made_in(folder, "mended")
-    urls = mended.pyproject["project"]["urls"]
-    assert urls["Homepage"] == "https://gitlab.com/your-group/mended"
-    assert not [name for name in mended.files if "Bad_Name" in mended.read(name) or "refused" in mended.read(name)]
+    assert "  git remote add origin https://gitlab.com/your-group/corrected.git" in lines
+    corrected = made_in(folder, "corrected")
+    urls = corrected.pyproject["project"]["urls"]
+    assert urls["Homepage"] == "https://gitlab.com/your-group/corrected"
+    assert not [
+        name for name in corrected.files if "Bad_Name" in corrected.read(name) or "refused" in corrected.read(name)
+    ]
 
 
 @pytest.mark.parametrize("way", ["asked", "--no-input"])

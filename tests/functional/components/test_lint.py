@@ -22,7 +22,7 @@ def test_a_lint_finding(project: BakedProject, pipe: Pipe, warm: dict[str, str])
     lines = project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines()
     assert ("F401", "src/my_service/app.py", len(lines)) in found
     assert "F401" in done.log("lint")
-    assert done.last_line("lint").startswith("Mend what is named above; 'ruff check --fix'")
+    assert done.last_line("lint").startswith("Fix what is named above; 'ruff check --fix'")
 
 
 def test_a_type_error(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
@@ -32,7 +32,7 @@ def test_a_type_error(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -
     assert done.results == {"lint": "failed"}
     assert "src/my_service/app.py" in done.log("lint")
     assert "[assignment]" in done.log("lint")
-    assert done.last_line("lint").startswith("Mend what is named above")
+    assert done.last_line("lint").startswith("Fix what is named above")
 
 
 def test_a_package_that_only_a_tool_brings(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ def test_a_package_that_only_a_tool_brings(project: BakedProject, pipe: Pipe, wa
     assert done.results == {"lint": "failed"}
     assert "Success: no issues found" in done.log("lint"), "mypy finds it, because pytest brings it"
     assert "DEP003 'packaging' imported but it is a transitive dependency" in plain(done.log("lint"))
-    assert done.last_line("lint").startswith("Mend what is named above")
+    assert done.last_line("lint").startswith("Fix what is named above")
 
 
 NEW = "\n\ndef twice(number):\n    return 2 * number\n"

@@ -94,7 +94,7 @@ def check(preflight: Path, tmp_path: Path, gitlab: GitLab, project: Project) -> 
 def test_all_is_well(check: Program, gitlab: GitLab) -> None:
     done = check(*ASKED, CI_COMMIT_TAG="v1.0.0", CI_COMMIT_REF_PROTECTED="true")
     assert done.status == 0, done.text
-    assert done.text.startswith("Thank you, Ada! This is what your jobs will meet:\n")
+    assert done.text.startswith("Thank you, Ada! This is what your jobs will find:\n")
     assert done["image"] == ("ok", "astral/uv:python3.13-trixie-slim", "")
     assert done["stage"] == ("ok", ".pre", "")
     assert done["versions"] == ("ok", f"GitLab {VERSION}, unknown runner", "")

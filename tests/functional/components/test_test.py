@@ -52,7 +52,7 @@ def test_a_failing_test(project: BakedProject, pipe: Pipe, python: str, warm: di
     job = f"test: [{python}]"
     assert done.results == {job: "failed"}, "there is no coverage to combine"
     assert "FAILED tests/test_app.py::test_greets_by_name[Ada]" in done.log(job)
-    assert done.last_line(job).startswith("Mend the tests that are named above")
+    assert done.last_line(job).startswith("Fix the tests that are named above")
 
 
 def test_a_dependency_that_does_not_exist(project: BakedProject, pipe: Pipe, python: str, warm: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ def test_a_dependency_that_does_not_exist(project: BakedProject, pipe: Pipe, pyt
     assert done.results == {job: "failed"}
     said = " ".join(done.log(job).split())
     assert "there-is-no-such-package-as-this was not found in the package registry" in said
-    assert done.last_line(job).startswith("Mend pyproject.toml if it is named above")
+    assert done.last_line(job).startswith("Fix pyproject.toml if it is named above")
 
 
 def test_a_python_that_the_runner_lacks(project: BakedProject, pipe: Pipe, warm: dict[str, str]) -> None:
