@@ -41,13 +41,12 @@ def login(address: str) -> dict[str, str]:
     """Return the header that gives the token of the job to its own project, and to nobody else.
 
     https://docs.gitlab.com/user/packages/pypi_repository/#authenticate-with-the-gitlab-package-registry
+    https://docs.gitlab.com/ci/jobs/ci_job_token/#to-git-clone-a-private-projects-repository
     """
-    if not address.startswith(of_project("")):
-        return {}
     token = os.environ["CI_JOB_TOKEN"]
-    if address.startswith(of_project("packages/pypi/")):
+    if address.startswith((of_project("packages/pypi/"), f"{os.environ['CI_PROJECT_URL']}.git/")):
         return {"Authorization": f"Basic {b64encode(f'gitlab-ci-token:{token}'.encode()).decode()}"}
-    return {"JOB-TOKEN": token}
+    return {"JOB-TOKEN": token} if address.startswith(of_project("")) else {}
 
 
 def beginning(error: urllib.error.HTTPError) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 # The oldest with which all jobs work: docs/requirements.md says what needs them, and a test compares it with this.
-OLDEST_GITLAB, OLDEST_RUNNER = "18.4", "17.3"
+OLDEST_GITLAB, OLDEST_RUNNER = "17.3", "17.3"
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 # A release, or a pre-release of it: https://packaging.python.org/en/latest/specifications/version-specifiers/
 NUMBER = "(0|[1-9][0-9]*)"

@@ -6,26 +6,41 @@ differs.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from scripts.attestations import attested, our_source, source
-from scripts.gitlab_api import RequestError, ask, of_project
+from scripts.gitlab_api import RequestError, ask
 from scripts.release_files import BILL, OF_BILL, PROVENANCE, signatures
 from scripts.unambiguous_json import ODD, read
 
 
 def tagged(tag: str) -> str | None:
-    """Return the commit that a tag names on GitLab now.
+    """Return the commit that a tag names on GitLab now, or None.
 
-    https://docs.gitlab.com/api/tags/#list-all-project-repository-tags
+    It asks as git does, because GitLab's API lists tags for the token of a job since 18.4 only. Raises ValueError for
+    an answer that is not git's.
+    https://git-scm.com/docs/gitprotocol-http#_smart_server_response
     """
-    found = json.loads(ask("GET", of_project(f"repository/tags?search={quote(f'^{tag}$')}")).content)
-    commits: dict[str, str] = {each["name"]: each["commit"]["id"] for each in found}
-    return commits.get(tag)
+    answer = ask("GET", f"{os.environ['CI_PROJECT_URL']}.git/info/refs?service=git-upload-pack")
+    if answer.kind != "application/x-git-upload-pack-advertisement":
+        raise ValueError(f"{answer.address} answered with {answer.kind}")
+    commits = {name: commit for commit, _, name in (line.partition(" ") for line in packets(answer.content))}
+    # An annotated tag is an object of its own; this is what it is of.
+    return commits.get(f"refs/tags/{tag}^{{}}") or commits.get(f"refs/tags/{tag}")
+
+
+def packets(content: bytes) -> Iterator[str]:
+    """Yield the lines that git sends, without what the first one says of the server.
+
+    https://git-scm.com/docs/gitprotocol-common#_pkt_line_format
+    """
+    while content:
+        size = max(int(content[:4], 16), 4)
+        yield content[4:size].partition(b"\0")[0].decode().rstrip("\n")
+        content = content[size:]
 
 
 def differing(ours: str) -> str | None:

@@ -92,7 +92,7 @@ REQUESTS = [
     ("POST", "/releases$"),
     ("POST", "/links$"),
 ]
-DOWNLOADS = ["/SHA256SUMS$", r"\.sigstore\.json$", "/simple/another", r"\.whl$", r"\.tar\.gz$", "/repository/tags$"]
+DOWNLOADS = ["/SHA256SUMS$", r"\.sigstore\.json$", "/simple/another", r"\.whl$", r"\.tar\.gz$", "/info/refs$"]
 
 
 @pytest.mark.parametrize("kind", FAULTS)

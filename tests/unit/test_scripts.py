@@ -22,6 +22,7 @@ from tools.components import component, component_names
 JOB = {
     "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
     "CI_PROJECT_ID": "7",
+    "CI_PROJECT_URL": "https://gitlab.example.com/group/project",
     "CI_JOB_TOKEN": "a-token",
     "CI_COMMIT_TAG": "v1.2.3",
     "PY_CI_PACKAGE_NAME": "My.Package",
@@ -81,6 +82,12 @@ def test_a_part_that_changed_is_written_anew() -> None:
             {"Authorization": f"Basic {base64.b64encode(b'gitlab-ci-token:a-token').decode()}"},
         ),
         ("https://gitlab.example.com/api/v4/projects/70/packages/pypi/simple/x", {}),
+        (
+            "https://gitlab.example.com/group/project.git/info/refs",
+            {"Authorization": f"Basic {base64.b64encode(b'gitlab-ci-token:a-token').decode()}"},
+        ),
+        ("https://gitlab.example.com/group/project.github/info/refs", {}),
+        ("https://gitlab.example.com/group/other.git/info/refs", {}),
         ("https://gitlab.example.com.evil/api/v4/projects/7/x", {}),
         ("http://gitlab.example.com/api/v4/projects/7/x", {}),
         ("https://storage.example.com/x", {}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -249,22 +248,6 @@ def download_generic_file(_: Request, project: Project, **names: str) -> Respons
     return Response(content, headers=headers, content_type="application/octet-stream")
 
 
-def list_tags(request: Request, project: Project) -> Response:
-    """List the tags of a project whose names begin, or with `^` and `$` are, what is searched for.
-
-    https://docs.gitlab.com/api/tags/#list-all-project-repository-tags
-    """
-    pattern = re.escape(request.args.get("search", "")).replace(r"\^", "^").replace(r"\$", "$")
-    commit = "%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
-    command = ("git", "for-each-ref", "refs/tags", f"--format=%(refname:short) {commit}")
-    listed = subprocess.run(
-        command, cwd=project.repository, stdout=subprocess.PIPE, encoding="utf-8", check=True
-    ).stdout
-    tags = dict(line.split() for line in listed.splitlines())
-    found = {name: commit for name, commit in tags.items() if re.search(pattern, name)}
-    return as_json(200, [{"name": name, "commit": {"id": commit}} for name, commit in found.items()])
-
-
 def release_file(project: Project, tag: str) -> Path:
     """Return where a project keeps the release of a tag, which may contain slashes."""
     return project.folder / "releases" / f"{quote(tag, safe='')}.json"
@@ -353,7 +336,6 @@ TABLE = [
     ("GET", "/packages/pypi/files/<sha256>/<file_name>", PYPI, download_distribution),
     ("PUT", GENERIC_FILE, GENERIC, upload_generic_file),
     ("GET", GENERIC_FILE, GENERIC, download_generic_file),
-    ("GET", "/repository/tags", admit_to_api, list_tags),
     ("POST", "/releases", admit_to_api, create_release),
     ("GET", "/releases/<tag>", admit_to_api, show_release),
     ("POST", "/releases/<tag>/assets/links", admit_to_api, create_release_link),

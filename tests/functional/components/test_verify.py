@@ -142,6 +142,12 @@ def test_a_signature_too_many_is_refused(release: Release) -> None:
     assert "The signatures are not those of the files: signatures/evil.sigstore.json" in done.log("verify")
 
 
+def test_an_annotated_tag_is_of_its_commit(release: Release) -> None:
+    run("git", "tag", "--force", "--annotate", "--message", "Version 1.0.0", "v1.0.0", "HEAD", cwd=release.path)
+    done = release.retry("verify")
+    assert done.results == {"verify": "passed"}, done.output
+
+
 MOVED = "commit --quiet --allow-empty --message x && git tag --force v1.0.0"
 
 

@@ -176,7 +176,7 @@ def test_a_name_that_only_another_index_has_is_refused(release: Release, here: P
         ("/SHA256SUMS$", NOT_ALL),
         ("/SHA256SUMS.sigstore.json$", NOT_SIGNED),
         (f"/{WHEEL}.provenance.sigstore.json$", NOT_SIGNED),
-        ("/repository/tags$", "Do not use these files. They were signed for another project"),
+        ("/info/refs$", "Do not use these files. They were signed for another project"),
     ],
 )
 def test_a_page_in_the_place_of_an_answer_is_refused(
