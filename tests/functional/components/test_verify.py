@@ -143,7 +143,8 @@ def test_a_signature_too_many_is_refused(release: Release) -> None:
 
 
 def test_an_annotated_tag_is_of_its_commit(release: Release) -> None:
-    run("git", "tag", "--force", "--annotate", "--message", "Version 1.0.0", "v1.0.0", "HEAD", cwd=release.path)
+    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    run("git", *identity, "tag", "--force", "--annotate", "--message", "x", "v1.0.0", cwd=release.path)
     done = release.retry("verify")
     assert done.results == {"verify": "passed"}, done.output
 
