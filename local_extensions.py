@@ -8,14 +8,15 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, pass_environment
 from jinja2.ext import Extension
 
 TEMPLATE = Path(__file__).parent
@@ -51,7 +52,55 @@ def python_literal(value: Any) -> str:
     return repr(json.loads(json.dumps(value)))
 
 
-def check(answers: dict[str, Any]) -> str:
+def typed(answer: Any) -> str:
+    """Return an answer as a person types it."""
+    return ("yes" if answer else "no") if isinstance(answer, bool) else str(answer)
+
+
+def kept(
+    environment: Environment, answers: Mapping[str, Any], questions: Mapping[str, Any], refused: set[str]
+) -> dict[str, str]:
+    """Return, as a person types them, the answers that are not the default of their question and were not refused."""
+    found = {}
+    for name in questions.keys() - refused:
+        default = questions[name]
+        usual = default[0] if isinstance(default, list) else default
+        if isinstance(usual, str):
+            usual = environment.from_string(usual).render(cookiecutter=answers)
+        if typed(answers[name]) != typed(usual):
+            found[name] = typed(answers[name])
+    return {name: found[name] for name in questions if name in found}
+
+
+def asked() -> tuple[list[str], list[str]] | None:
+    """Return how the command that asks the questions was started, and its arguments; None where it asked none."""
+    program, arguments = Path(sys.argv[0]), sys.argv[1:]
+    if {"--no-input", "-y", "--replay", "--replay-file"} & {argument.partition("=")[0] for argument in arguments}:
+        return None
+    arguments = [without_secrets(argument) or argument if "://" in argument else argument for argument in arguments]
+    if program.stem == "__main__":
+        return [Path(sys.executable).name, "-m", program.parent.name], arguments
+    return [program.stem if shutil.which(program.stem) == str(program) else str(program)], arguments
+
+
+def command_to_go_on(answers: Mapping[str, str], questions: Collection[str]) -> str | None:
+    """Return the command that asks these questions again, with answers for defaults; None where no person was asked."""
+    command = asked()
+    if command is None:
+        return None
+    program, arguments = command
+    if Path(program[-1]).stem == "cookiecutter":
+        arguments = [argument for argument in arguments if argument.partition("=")[0] not in questions]
+        arguments += [f"{name}={answer}" for name, answer in answers.items()]
+    elif Path(program[-1]).stem == "cruft" and arguments[:1] == ["create"]:
+        arguments += ["--extra-context", json.dumps(answers, ensure_ascii=False)]
+    else:
+        return None
+    return (subprocess.list2cmdline if sys.platform == "win32" else shlex.join)([*program, *arguments])
+
+
+@pass_environment
+def check(environment: Environment, answers: dict[str, Any]) -> str:
     """End the program with a line for each answer that cannot be used, or make each yes and no a bool.
 
     Nothing in the engine catches the SystemExit, so these lines are the last ones.
@@ -60,7 +109,13 @@ def check(answers: dict[str, Any]) -> str:
     rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
     found = rules["problems"](answers, declared)
     if found:
-        sys.exit("\n  - ".join(["The project was not made. Please change:", *found]))
+        message = "\n  - ".join(["The project was not made. Please change:", *found])
+        questions = {name: default for name, default in declared.items() if not name.startswith("_")}
+        good = kept(environment, answers, questions, {line.partition(" ")[0] for line in found})
+        command = command_to_go_on(good, questions)
+        if command:
+            message += f"\n\nThis asks again, and the Enter key keeps what was good:\n\n  {command}\n"
+        sys.exit(message)
     switches = [name for name, value in declared.items() if isinstance(value, bool) and name in answers]
     answers.update({name: rules["boolean"](answers[name]) for name in switches})
     return ""

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+import local_extensions
 from tools.commands import run
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.samples.baked import BakedProject
 from tools.template import tagged_copy
 
 REFUSED = "The project was not made. Please change:"
+GO_ON = "This asks again, and the Enter key keeps what was good:"
 # All answers, as the Enter key would give them.
 ANSWERS: dict[str, Any] = {
     **{name: value for name, value in DECLARED.items() if not name.startswith("_")},
@@ -188,7 +190,63 @@ def refusal(folder: Path, command: list[str | Path], typed: str = "") -> list[st
     assert not [line for line in lines if line.startswith("Traceback")]
     # A question stands before it where there is no echo of the Enter key.
     (start,) = (number for number, line in enumerate(lines) if line.endswith(REFUSED))
-    return lines[start + 1 :]
+    problems = [line for line in lines[start + 1 :] if line.startswith("  - ")]
+    after = lines[start + 1 + len(problems) :]
+    # Who was asked gets a command that goes on; nobody else has answered anything yet.
+    nobody = {"--no-input", "--replay-file"} & set(map(str, command))
+    assert after[:2] == ([] if nobody else ["", GO_ON])
+    return problems
+
+
+def command_after(lines: list[str]) -> str:
+    """Return the command that goes on from a refusal."""
+    return lines[lines.index(GO_ON) + 2].strip()
+
+
+# What a shell would read otherwise, and what the engine would.
+ODD = {
+    "project_name": 'It\'s "3" $HOME `x` \\ one',
+    "project_description": "100% & <b> #1: ünïcödé",
+    "license": "4",
+    "docker": "n",
+}
+
+
+@pytest.mark.parametrize("way", ["program", "module", "cruft"])
+def test_a_refusal_says_how_to_go_on_without_typing_all_again(
+    way: str, template_repository: Path, folder: Path
+) -> None:
+    programs = Path(sys.executable).parent
+    commands: dict[str, list[str | Path]] = {
+        "program": [programs / "cookiecutter", ROOT, "--output-dir", folder, "project_slug=-on-the-command-line-"],
+        "module": [*COOKIECUTTER, ROOT, "-o", folder, "_component_version=9.9.9"],
+        "cruft": [programs / "cruft", "create", template_repository.as_uri(), "--output-dir", folder],
+    }
+    typed = {**ODD, "project_slug": "-bad-", "author_email": "not one"}
+    questions = [name for name in DECLARED if not name.startswith("_")]
+    status, lines = tried(folder, commands[way], "".join(f"{typed.get(name, '')}\n" for name in questions))
+    assert status == 1
+    env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    again = {"project_slug": "good", "author_email": "ada@example.com"}
+    run_again = subprocess.run(
+        ["sh", "-c", command_after(lines)],
+        cwd=folder,
+        env=env,
+        input="".join(f"{again.get(name, '')}\n" for name in questions),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert run_again.returncode == 0, run_again.stdout
+    answers = json.loads(made_in(folder, "good").read(".cruft.json"))["context"]["cookiecutter"]
+    expected = {**ODD, **again, "license": "GPL-3.0-or-later", "docker": False, "package_name": "good"}
+    assert {name: answers[name] for name in expected} == expected
+
+
+def test_a_refusal_shows_no_password(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["cookiecutter", "https://ada:secret@gitlab.example.org/x.git?token=secret"])
+    command = local_extensions.command_to_go_on({"project_name": "x"}, ["project_name"])
+    assert command == "cookiecutter https://gitlab.example.org/x.git project_name=x"
 
 
 @pytest.fixture
