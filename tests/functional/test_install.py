@@ -30,6 +30,8 @@ def distributions(project: BakedProject) -> tuple[Path, Path]:
 def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
     """Run every check that a developer can run, one by one."""
     project.run("ruff", "check", env=env)
+    # As the line that makes it strict.
+    project.run("ruff", "check", "--extend-select", "ANN,D", env=env)
     project.run("ruff", "format", "--check", env=env)
     project.run("mypy", env=env)
     project.run("deptry", ".", env=env)
