@@ -17,7 +17,7 @@ from tools.documents import commands_of
 from tools.options import DECLARED, SWITCHES, Combination, covering_combinations, name_of
 from tools.runner import pythons_here
 from tools.samples.baked import Bake, BakedProject, edit
-from tools.samples.developer import environment, failing, oldest_of_tox
+from tools.samples.developer import environment, failing, oldest_of_tox, outside
 
 
 def distributions(project: BakedProject) -> tuple[Path, Path]:
@@ -197,15 +197,6 @@ def test_tox_does_not_test_a_module_that_is_gone(bake: Bake) -> None:
     assert f"{oldest}: OK" in project.run("tox", "run", "-e", oldest, env=env)
     module.unlink()
     assert "No module named 'my_service.farewell'" in failing(project, "tox", "run", "-e", oldest, env=env)
-
-
-def outside(project: BakedProject) -> dict[str, str]:
-    """Return the variables of a shell in which no environment is active."""
-    path = [
-        folder for folder in environment(project)["PATH"].split(":") if not Path(folder).is_relative_to(project.path)
-    ]
-    env = {name: value for name, value in environment(project).items() if name != "VIRTUAL_ENV"}
-    return env | {"PATH": ":".join(path)}
 
 
 WITH = {"uv": 0, "pip": 1}

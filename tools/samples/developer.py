@@ -22,6 +22,13 @@ def environment(project: BakedProject) -> dict[str, str]:
     return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path)}
 
 
+def outside(project: BakedProject) -> dict[str, str]:
+    """Return the variables of a shell in which no environment is active."""
+    env = environment(project)
+    venv = env.pop("VIRTUAL_ENV")
+    return env | {"PATH": env["PATH"].replace(f"{venv}/bin:", "")}
+
+
 def oldest_of_tox() -> str:
     """Return the environment of tox for the oldest Python of the machine."""
     return "py" + next(iter(pythons_here(DECLARED["_python_versions"]))).replace(".", "")
