@@ -13,13 +13,13 @@ from tools.samples.baked import BakedProject
 
 def environment(project: BakedProject) -> dict[str, str]:
     """Return the variables of a shell in which the project's virtual environment is active."""
-    foreign = re.compile(r"TOX_|VIRTUAL_ENV|PYTHON|COVERAGE|PYTEST")
+    foreign = re.compile(r"TOX_|VIRTUAL_ENV|PYTHON|UV_PYTHON|COVERAGE|PYTEST")
     env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     venv = project.path / ".venv"
-    # tox runs on every Python that is here; one that is missing is skipped, not downloaded.
+    # tox runs on every Python that is here.
     path = [str(venv / "bin"), *map(str, pythons_here(DECLARED["_python_versions"]).values()), env["PATH"]]
-    env |= {"UV_PYTHON_DOWNLOADS": "never", "PRE_COMMIT_HOME": str(project.path.parent / "pre-commit")}
-    return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path)}
+    cache = project.path.parent / "pre-commit"
+    return env | {"VIRTUAL_ENV": str(venv), "PATH": ":".join(path), "PRE_COMMIT_HOME": str(cache)}
 
 
 def outside(project: BakedProject) -> dict[str, str]:
