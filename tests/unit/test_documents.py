@@ -249,6 +249,13 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert blocks[1].strip() == TEST_COMMAND
 
 
+def test_the_readme_shows_lines_of_the_pipeline_that_a_project_gets() -> None:
+    written = iter(render(".gitlab-ci.yml", {**DEFAULTS, "pipeline": "components"}).splitlines())
+    shown = [line for line in block(page("README.md"), "## What you get", "yaml").splitlines() if line != "  # ..."]
+    assert len(shown) > 5
+    assert all(line in written for line in shown), "in this order"
+
+
 def test_ci_calls_the_test_command_of_the_readme() -> None:
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == TEST_COMMAND
     assert TEST_COMMAND in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
