@@ -142,10 +142,11 @@ def test_the_graph_is_the_pipeline_that_runs(expander: Expander) -> None:
 
 def test_every_job_is_described_with_a_link_to_its_inputs() -> None:
     _, _, text = page("docs/pipeline.md").partition("\n## The jobs\n")
-    parts = dict(re.findall(r"^### `(.+)`\n((?:(?!##).*\n)*)", text, re.MULTILINE))
-    assert {job.component for job in pipeline({**DECLARED, **DEFAULTS})} <= parts.keys() <= CONTENTS.keys()
-    for job, text in parts.items():
-        assert f"](reference.md#{job})" in text, job
+    described = rows(text, "job")
+    jobs = [found[1] for cell in described if (found := re.fullmatch(r"\[`(.+)`\]\(reference\.md#\1\)", cell))]
+    assert len(jobs) == len(described)
+    assert {job.component for job in pipeline({**DECLARED, **DEFAULTS})} <= set(jobs) <= CONTENTS.keys()
+    assert all(words for (words,) in described.values())
 
 
 def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
