@@ -83,8 +83,8 @@ def section(name: str, shared: list[tuple[str, dict[str, Any]]]) -> str:
         purpose[0].upper() + purpose[1:],
         " ".join(line.removeprefix("# ") for line in comment.splitlines()),
         *([table(HEAD, own)] if own else []),
-        *([f"[Inputs that others have too](#inputs-of-several-components): {others}."] if others else []),
-        *([f"Variables that it sets: {variables}."] if variables else []),
+        *([f"[Shared inputs](#inputs-of-several-components): {others}."] if others else []),
+        *([f"Sets {variables}."] if variables else []),
     ]
     return "\n\n".join(paragraphs)
 

@@ -96,7 +96,7 @@ def test_the_reference_shows_every_input_as_it_is_declared(name: str) -> None:
         if first == inputs_of(name)["stage"]["default"] and len(cells) == 1:
             shown[number] = ("stage", f"`{first}`", accepted, cells[0])
     assert sorted(key for key, *_ in shown) == sorted(inputs_of(name))
-    several_have = re.findall(r"^\[Inputs that others have too\].+: (.+)\.$", own, re.MULTILINE)
+    several_have = re.findall(r"^\[Shared inputs\].+: (.+)\.$", own, re.MULTILINE)
     assert {key for part in several_have for key in re.findall(r"`(\w+)`", part)} == (
         inputs_of(name).keys() - rows(own, "input").keys() - {"stage"}
     )
