@@ -1,6 +1,6 @@
 """Writes the parts of the documents that follow from the components: `python -m tools.reference`.
 
-Each stands between two comments in its document: the inputs of the components in docs/components.md, the graph of the
+Each stands between two comments in its document: the inputs of the components in docs/reference.md, the graph of the
 default project's pipeline in docs/pipeline.md, and its stages in README.md. A test finds those that are out of date.
 """
 
@@ -18,13 +18,15 @@ from typing import Any
 import yaml
 
 from project import pipeline
-from tools.components import component, component_names
+from tools.components import component, component_names, inputs_of
 from tools.options import DECLARED, DEFAULTS, ROOT
 
 COMMAND = "python -m tools.reference"
 # The whole value of a key, which an input gives.
 A_LIST = re.compile(r"\$\[\[ inputs\.(\w+) \]\]")
-HEAD = "| input | type | default | what is accepted | what it is |\n| --- | --- | --- | --- | --- |"
+HEAD = ["input", "default", "what is accepted", "what it is"]
+# An input that so many components declare alike stands in the reference once.
+ALIKE = 3
 
 
 def code(value: Any) -> str:
@@ -42,33 +44,67 @@ def accepted(spec: dict[str, Any]) -> str:
     return {"array": "a list", "boolean": "`true`, `false`", "number": "a number"}.get(spec.get("type", ""), "any text")
 
 
-def section(name: str) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Write a table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def row(key: str, spec: dict[str, Any]) -> list[str]:
+    """Describe an input."""
+    default = code(spec["default"]) if "default" in spec else "required"
+    return [f"`{key}`", default, accepted(spec), spec["description"].replace("|", r"\|")]
+
+
+def declared() -> list[tuple[str, dict[str, Any], list[str]]]:
+    """Return each input as it is declared, and the components that declare it so."""
+    found: list[tuple[str, dict[str, Any], list[str]]] = []
+    for name in component_names():
+        for key, spec in inputs_of(name).items():
+            names = next((names for *known, names in found if known == [key, spec]), None)
+            if names is None:
+                found.append((key, spec, [name]))
+            else:
+                names.append(name)
+    return found
+
+
+def section(name: str, shared: list[tuple[str, dict[str, Any]]]) -> str:
     """Describe a component: what for, what its job does, its inputs, and the variables that it sets."""
     text = component(name)
-    header, jobs = yaml.safe_load_all(text)
-    content = jobs[name]
-    inputs = (header.get("spec") or {}).get("inputs") or {}
+    content = list(yaml.safe_load_all(text))[1][name]
     (purpose,) = re.findall(rf"\A# Component `{name}`: (.+)", text)
     (comment,) = re.findall(r"\n---\n((?:# .+\n)+)", text)
-    rows = [
-        f"| `{key}` | {spec.get('type', 'string')} | {code(spec['default']) if 'default' in spec else 'required'} "
-        f"| {accepted(spec)} | {spec['description'].replace('|', chr(92) + '|')} |"
-        for key, spec in inputs.items()
-    ]
+    inputs = {key: spec for key, spec in inputs_of(name).items() if key != "stage"}
+    own = [row(key, spec) for key, spec in inputs.items() if (key, spec) not in shared]
+    others = ", ".join(f"`{key}`" for key, spec in inputs.items() if (key, spec) in shared)
     variables = ", ".join(f"`{variable}`" for variable in content.get("variables", {}))
     paragraphs = [
-        f"### `{name}`",
+        f"## `{name}`",
         purpose[0].upper() + purpose[1:],
         " ".join(line.removeprefix("# ") for line in comment.splitlines()),
-        *(["\n".join([HEAD, *rows])] if rows else []),
-        *([f"Variables that it sets: {variables}."] if variables else []),
+        *([table(HEAD, own)] if own else []),
+        *([f"[Shared inputs](#inputs-of-several-components): {others}."] if others else []),
+        *([f"Sets {variables}."] if variables else []),
     ]
     return "\n\n".join(paragraphs)
 
 
 def components() -> str:
-    """Describe all components."""
-    return "\n\n".join(map(section, component_names()))
+    """Describe all components, and first the inputs that several have."""
+    shared = [(key, spec, names) for key, spec, names in declared() if key != "stage" and len(names) >= ALIKE]
+    stages = [(spec, names) for key, spec, names in declared() if key == "stage"]
+    (stage,) = {accepted(spec) for spec, _ in stages}
+    paragraphs = [
+        "## Inputs of several components",
+        table([*HEAD, "components"], [[*row(key, spec), ", ".join(names)] for key, spec, names in shared]),
+        f"Every component has the input `stage`, which accepts {stage}.",
+        table(
+            ["default of `stage`", "what it is", "components"],
+            [[*row("stage", spec)[1::2], ", ".join(names)] for spec, names in stages],
+        ),
+        *(section(name, [(key, spec) for key, spec, _ in shared]) for name in component_names()),
+    ]
+    return "\n\n".join(paragraphs)
 
 
 @dataclass(frozen=True)
@@ -144,7 +180,7 @@ def stages() -> str:
 
 GENERATED: dict[Path, Callable[[], str]] = {
     ROOT / "README.md": stages,
-    ROOT / "docs" / "components.md": components,
+    ROOT / "docs" / "reference.md": components,
     ROOT / "docs" / "pipeline.md": graph,
 }
 BEGIN, END = f"<!-- Written by `{COMMAND}`. -->", "<!-- End of what is written. -->"

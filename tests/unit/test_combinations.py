@@ -31,6 +31,7 @@ ALWAYS = {
     "src/my_service/py.typed",
     "tests/__init__.py",
     "tests/test_app.py",
+    "toxfile.py",
 }
 
 

@@ -13,7 +13,7 @@ import yaml
 from project import pipeline
 from tools.commands import run
 from tools.components import component, component_names, inputs_of, load
-from tools.documents import anchors, block, column, linked, names, page, rows
+from tools.documents import anchors, block, column, linked, names, page, rows, tables
 from tools.gitlab_ci_local import Expander
 from tools.options import DECLARED, DEFAULTS, IDENTITY, ROOT, SWITCHES
 from tools.reference import COMMAND, GENERATED, brought_up_to_date
@@ -81,15 +81,33 @@ def test_what_follows_from_the_components_is_up_to_date(document: Path) -> None:
 
 @pytest.mark.parametrize("name", component_names())
 def test_the_reference_shows_every_input_as_it_is_declared(name: str) -> None:
-    _, _, text = page("docs/components.md").partition(f"\n### `{name}`\n")
-    shown = rows(text.partition("\n### ")[0].partition("\n<!--")[0], "input")
-    assert list(shown) == list(inputs_of(name))
-    for key, spec in inputs_of(name).items():
-        kind, default, accepted, description = shown[key]
-        assert (kind, description) == (spec.get("type", "string"), spec["description"])
+    """In the section of the component, or in a table of inputs that several components have."""
+    reference = page("docs/reference.md")
+    _, _, text = reference.partition(f"\n## `{name}`\n")
+    own = text.partition("\n## ")[0].partition("\n<!--")[0]
+    shown = [(key, *cells) for key, cells in rows(own, "input").items()]
+    for head, *several in tables(reference):
+        if head[-1] == "components":
+            for *cells, names in several:
+                if name in names.split(", "):
+                    shown.append((cells[0].strip("`"), *cells[1:]))
+    (accepted,) = re.findall(r"has the input `stage`, which accepts (`.+`)\.", reference)
+    for number, (first, *cells) in enumerate(shown):
+        if first == inputs_of(name)["stage"]["default"] and len(cells) == 1:
+            shown[number] = ("stage", f"`{first}`", accepted, cells[0])
+    assert sorted(key for key, *_ in shown) == sorted(inputs_of(name))
+    several_have = re.findall(r"^\[Shared inputs\].+: (.+)\.$", own, re.MULTILINE)
+    assert {key for part in several_have for key in re.findall(r"`(\w+)`", part)} == (
+        inputs_of(name).keys() - rows(own, "input").keys() - {"stage"}
+    )
+    for key, default, accepted, description in shown:
+        spec = inputs_of(name)[key]
+        assert description == spec["description"]
         value = spec["default"] if isinstance(spec["default"], str) else json.dumps(spec["default"])
         assert default == (f"`{value}`" if value else "nothing")
-        assert kind != "string" or "options" in spec or accepted == f"`{spec['regex']}`"
+        kinds = {"array": "a list", "boolean": "`true`, `false`"}
+        expected = ", ".join(f"`{option}`" for option in spec.get("options", ())) or f"`{spec.get('regex')}`"
+        assert accepted == kinds.get(spec.get("type", "string"), expected)
 
 
 def test_the_graph_is_the_pipeline_that_runs(expander: Expander) -> None:
@@ -124,10 +142,11 @@ def test_the_graph_is_the_pipeline_that_runs(expander: Expander) -> None:
 
 def test_every_job_is_described_with_a_link_to_its_inputs() -> None:
     _, _, text = page("docs/pipeline.md").partition("\n## The jobs\n")
-    parts = dict(re.findall(r"^### `(.+)`\n((?:(?!##).*\n)*)", text, re.MULTILINE))
-    assert {job.component for job in pipeline({**DECLARED, **DEFAULTS})} <= parts.keys() <= CONTENTS.keys()
-    for job, text in parts.items():
-        assert f"](components.md#{job})" in text, job
+    described = rows(text, "job")
+    jobs = [found[1] for cell in described if (found := re.fullmatch(r"\[`(.+)`\]\(reference\.md#\1\)", cell))]
+    assert len(jobs) == len(described)
+    assert {job.component for job in pipeline({**DECLARED, **DEFAULTS})} <= set(jobs) <= CONTENTS.keys()
+    assert all(words for (words,) in described.values())
 
 
 def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
@@ -229,6 +248,13 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert len(blocks) == 2
     assert "cookiecutter" in blocks[0]
     assert blocks[1].strip() == TEST_COMMAND
+
+
+def test_the_readme_shows_lines_of_the_pipeline_that_a_project_gets() -> None:
+    written = iter(render(".gitlab-ci.yml", {**DEFAULTS, "pipeline": "components"}).splitlines())
+    shown = [line for line in block(page("README.md"), "## What you get", "yaml").splitlines() if line != "  # ..."]
+    assert len(shown) > 5
+    assert all(line in written for line in shown), "in this order"
 
 
 def test_ci_calls_the_test_command_of_the_readme() -> None:
