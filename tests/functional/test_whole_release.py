@@ -17,6 +17,7 @@ from tools.documents import SIGNING, block
 from tools.requirements import find_program
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import Bake, BakedProject
+from tools.samples.consumer import make_venv
 from tools.samples.package import IMAGING, RELEASING
 from tools.stand_ins.cosign import PASSWORD, KeyPair
 from tools.stand_ins.gitlab import GitLab
@@ -135,7 +136,9 @@ def content(path: Path) -> bytes:
 
 
 @pytest.fixture
-def consumer(released: Released, cosign: Path, python: str, pythons: dict[str, Path], tmp_path: Path) -> dict[str, str]:
+def consumer(
+    released: Released, cosign: Path, python: str, pythons: dict[str, Path], warm: dict[str, str], tmp_path: Path
+) -> dict[str, str]:
     """The variables of somebody with Cosign, a Python of their own, and a token for the project."""
     for tool in ("curl", "openssl"):
         find_program(tool, f"the commands for consumers use it: apt install {tool}")
@@ -143,7 +146,7 @@ def consumer(released: Released, cosign: Path, python: str, pythons: dict[str, P
     home = tmp_path / "home"
     home.mkdir()
     (home / ".netrc").write_text(f"machine 127.0.0.1 login gitlab-ci-token password {released.here.token}\n", "utf-8")
-    run(pythons[python] / f"python{python}", "-m", "venv", home / "venv")
+    make_venv(home / "venv", pythons[python] / f"python{python}", warm)
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("CI_", "PIP_INDEX", "VIRTUAL_ENV"))
     }
