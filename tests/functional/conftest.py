@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,13 +121,16 @@ def pipe(
         executor: Executor = shell,
         variables: dict[str, str] | None = None,
         again: bool = False,
+        left_out: Sequence[str] = (),
         program: str = gitlab_ci_local,
     ) -> Pipeline:
         if not again:
             commit_all(repository)
         # Its jobs may run as another user.
         make_traversable(shared_folder.parent, repository)
-        return run_pipeline(program, repository, components, executor, event, variables, jobs, again=again)
+        return run_pipeline(
+            program, repository, components, executor, event, variables, jobs, again=again, left_out=left_out
+        )
 
     return run
 
