@@ -17,6 +17,7 @@ from tools.options import COMPONENT_PROJECT, ROOT, Combination, all_combinations
 from tools.requirements import MissingRequirementError, find_program
 from tools.samples.baked import Bake, BakedProject
 from tools.schema import fetch_oldest
+from tools.shared import made_once
 from tools.template import bare_clone, tagged_copy
 
 IN_CI = os.environ.get("CI") == "true"
@@ -192,9 +193,9 @@ def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def components(template_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare clone of that, which stands for the template's project on GitLab."""
-    return bare_clone(template_repository, tmp_path_factory.mktemp("components") / "py-ci-template.git")
+def components(template_repository: Path, shared_folder: Path) -> Path:
+    """A bare clone of that, which stands for the template's project on GitLab; all workers share one."""
+    return made_once(shared_folder / "components.git", lambda folder: bare_clone(template_repository, folder))
 
 
 @pytest.fixture(scope="session")

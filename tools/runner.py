@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tools.commands import run
-from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, probes
+from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, digest, names_of, probes
 
 
 @dataclass(frozen=True)
@@ -273,8 +273,39 @@ def as_gitlab_runs_it(pipeline: dict[str, Any], repository: Path) -> dict[str, A
     return {**pipeline, **begun}
 
 
-# What gitlab-ci-local has said already, by all that its answer depends on. It takes a second to start.
-ANSWERS: dict[tuple[str, ...], str] = {}
+@dataclass
+class Answers:
+    """What gitlab-ci-local has said already, by all that its answer depends on; it takes a second to start.
+
+    Where `folder` is given, other processes have it too.
+    """
+
+    folder: Path | None = None
+    known: dict[str, str] = field(default_factory=dict)
+
+    def get(self, depends: Sequence[str], ask: Callable[[], tuple[int, str]]) -> str:
+        """Return an answer, which is asked for where it is not known; raises ValueError where that fails."""
+        name = digest(depends)
+        if name not in self.known:
+            self.known[name] = self._read(name) or self._keep(name, *ask())
+        return self.known[name]
+
+    def _read(self, name: str) -> str:
+        file = self.folder and self.folder / name
+        return file.read_text(encoding="utf-8") if file and file.exists() else ""
+
+    def _keep(self, name: str, status: int, said: str) -> str:
+        if status != 0:
+            raise ValueError(said)
+        if self.folder:
+            # Nobody reads half of it.
+            part = self.folder / f"{name}.{os.getpid()}"
+            part.write_text(said, encoding="utf-8")
+            part.rename(self.folder / name)
+        return said
+
+
+ANSWERS = Answers()
 
 
 def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any]:
@@ -282,28 +313,23 @@ def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any
     # The pipeline and what it may include: files of the project as they are now, and the components that git's
     # settings lead to.
     names = run("git", "ls-files", "*.yml", cwd=repository).splitlines()
-    files = "\0".join(f"{name}\0{(repository / name).read_text(encoding='utf-8')}" for name in names)
+    files = [f"{name}\0{(repository / name).read_text(encoding='utf-8')}" for name in names]
     settings = Path(env["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8")
-    if (program, files, settings) not in ANSWERS:
-        status, preview = ask(program, "--preview", cwd=repository, env=env)
-        if status != 0:
-            raise ValueError(preview)
-        ANSWERS[program, files, settings] = preview
-    pipeline: dict[str, Any] = yaml.safe_load(ANSWERS[program, files, settings])
+    preview = ANSWERS.get([program, settings, *files], lambda: ask(program, "--preview", cwd=repository, env=env))
+    pipeline: dict[str, Any] = yaml.safe_load(preview)
     return pipeline
 
 
 def starts(program: str, pipeline: dict[str, Any], told: Sequence[str], repository: Path, env: dict[str, str]) -> bool:
     """Tell whether the rules of an expanded pipeline start it for what gitlab-ci-local is told of the event."""
     probe = yaml.safe_dump({PROBE: probes(pipeline)[PROBE]})
-    if (program, probe, *told) not in ANSWERS:
+
+    def listed() -> tuple[int, str]:
         (repository / ".gitlab-ci-local" / "probe.yml").write_text(probe, encoding="utf-8")
         options = ("--file", ".gitlab-ci-local/probe.yml", "--list-json", "--no-json-schema-validation")
-        status, listed = ask(program, *options, *told, cwd=repository, env=env)
-        if status != 0:
-            raise ValueError(listed)
-        ANSWERS[program, probe, *told] = listed
-    return PROBE in names_of(ANSWERS[program, probe, *told])
+        return ask(program, *options, *told, cwd=repository, env=env)
+
+    return PROBE in names_of(ANSWERS.get([program, probe, *told], listed))
 
 
 def without_jobs(pipeline: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +17,14 @@ from tools.bare_runner import bare_executor, make_traversable
 from tools.commands import commit_all, run
 from tools.options import DECLARED
 from tools.requirements import MissingRequirementError, find_program
-from tools.runner import Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
+from tools.runner import ANSWERS, Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
 from tools.samples.baked import Bake, BakedProject
 from tools.samples.image import SIGNING, Imaged
 from tools.samples.keyless import Signed
 from tools.samples.package import IDENTITY, PUBLISHING, VERIFYING, Release, add_image, copy_project, make_project
 from tools.samples.standalone import make_standalone
-from tools.stand_ins.cosign import KeyPair, find_cosign, make_key_pair
+from tools.shared import made_once
+from tools.stand_ins.cosign import KeyPair, find_cosign, make_key_pair, read_key_pair
 from tools.stand_ins.gitlab import GitLab, package_index
 from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.images import Podman, prepare_podman
@@ -73,9 +75,30 @@ def python(pythons: dict[str, Path]) -> str:
 
 
 @pytest.fixture(scope="session")
-def warm(shared_folder: Path) -> dict[str, str]:
-    """Variables with which a job finds what another has downloaded, for tests of something else."""
-    return {"UV_CACHE_DIR": str(shared_folder / "uv")}
+def warm(
+    bake: Bake, pythons: dict[str, Path], shared_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Variables with which a job finds what others have downloaded, compiled and checked, for tests of something else.
+
+    Half of what a short job does is to compile the tools that uv has just installed, where the next job has them anew.
+    """
+
+    def make(cache: Path) -> None:
+        project = bake(docker=False)
+        env = {**os.environ, "UV_CACHE_DIR": str(cache)}
+        for version in {next(iter(pythons)), next(reversed(pythons))}:
+            python = pythons[version] / f"python{version}"
+            project.run("uv", "venv", "--quiet", "--seed", "--clear", "--python", python, env=env)
+            tools = ("--editable", ".", "--group", "lint", "--group", "test")
+            project.run("uv", "pip", "install", "--quiet", "--python", ".venv", *tools, env=env)
+            # Also what built the project; it is linked into environments as it is here. mypy is compiled already, and
+            # a file for another Python is none of ours.
+            compiled = (python, "-m", "compileall", "-qq", "-x", "/mypyc?/", cache)
+            subprocess.run(compiled, stdin=subprocess.DEVNULL, check=False)
+
+    cache = made_once(shared_folder / "uv", make)
+    # mypy does not say that two of them may share one.
+    return {"UV_CACHE_DIR": str(cache), "MYPY_CACHE_DIR": str(tmp_path_factory.mktemp("mypy"))}
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +110,8 @@ def pipe(
 ) -> Pipe:
     """Return a function that commits a project and runs its pipeline, on a runner with the shell executor."""
     find_program("rsync", "gitlab-ci-local copies the repository with it: apt install rsync")
+    ANSWERS.folder = shared_folder / "answers"
+    ANSWERS.folder.mkdir(exist_ok=True)
     shell = shell_executor(list(pythons.values()))
 
     def run(
@@ -96,13 +121,16 @@ def pipe(
         executor: Executor = shell,
         variables: dict[str, str] | None = None,
         again: bool = False,
+        left_out: Sequence[str] = (),
         program: str = gitlab_ci_local,
     ) -> Pipeline:
         if not again:
             commit_all(repository)
         # Its jobs may run as another user.
         make_traversable(shared_folder.parent, repository)
-        return run_pipeline(program, repository, components, executor, event, variables, jobs, again=again)
+        return run_pipeline(
+            program, repository, components, executor, event, variables, jobs, again=again, left_out=left_out
+        )
 
     return run
 
@@ -144,9 +172,9 @@ def cosign(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def keys(cosign: Path, tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
+def keys(cosign: Path, shared_folder: Path) -> KeyPair:
     """The key pair of the project."""
-    return make_key_pair(cosign, tmp_path_factory.mktemp("keys") / "ours")
+    return read_key_pair(made_once(shared_folder / "keys", lambda folder: make_key_pair(cosign, folder)))
 
 
 @pytest.fixture(scope="session")
@@ -174,19 +202,21 @@ def _signed(
     keys: KeyPair,
     warm: dict[str, str],
     upstream: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    shared_folder: Path,
 ) -> Path:
-    """A project with the artifacts of the jobs up to the one that verifies."""
-    folder = tmp_path_factory.mktemp("signed")
-    project = make_project(folder / "another", python, keys.public)
-    with GitLab(folder / "gitlab", upstream) as server:
-        here = server.variables(server.add_project("group/another", project))
-        jobs = VERIFYING
-        variables: dict[str, Any] = {**here, **warm, **keys.settings}
-        done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
-    assert done.results == dict.fromkeys(jobs, "passed"), done.output
-    shutil.rmtree(project / ".gitlab-ci-local" / "builds")
-    return project
+    """A project with the artifacts of the jobs up to the one that verifies; all workers copy the same one."""
+
+    def make(folder: Path) -> None:
+        project = make_project(folder / "another", python, keys.public)
+        with GitLab(folder / "gitlab", upstream) as server:
+            here = server.variables(server.add_project("group/another", project))
+            jobs = VERIFYING
+            variables: dict[str, Any] = {**here, **warm, **keys.settings}
+            done = pipe(project, *jobs, event="tag", executor=releasing, variables=variables)
+        assert done.results == dict.fromkeys(jobs, "passed"), done.output
+        shutil.rmtree(project / ".gitlab-ci-local" / "builds")
+
+    return made_once(shared_folder / "signed", make) / "another"
 
 
 @pytest.fixture
@@ -206,11 +236,43 @@ def release(
     return Release(here.repository, pipe, releasing, variables)
 
 
+@pytest.fixture(scope="session")
+def _published(
+    _signed: Path,
+    pipe: Pipe,
+    releasing: Executor,
+    keys: KeyPair,
+    warm: dict[str, str],
+    upstream: str,
+    shared_folder: Path,
+) -> Path:
+    """A folder with the project after the jobs that publish, what its GitLab has of it, and the address of that."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        path = copy_project(_signed, folder / "another")
+        with GitLab(folder / "gitlab", upstream) as server:
+            here = server.add_project("group/another", path)
+            release = Release(path, pipe, releasing, {**server.variables(here), **warm, **keys.settings})
+            done = release.retry(*PUBLISHING)
+            (folder / "address").write_text(server.url, encoding="utf-8")
+        assert done.results == dict.fromkeys(PUBLISHING, "passed"), done.output
+        shutil.rmtree(path / ".gitlab-ci-local" / "builds")
+
+    return made_once(shared_folder / "published", make)
+
+
 @pytest.fixture
-def published(release: Release) -> Release:
+def published(_published: Path, release: Release, here: Project, gitlab: GitLab) -> Release:
     """A release whose files are in the registries."""
-    done = release.retry(*PUBLISHING)
-    assert done.results == dict.fromkeys(PUBLISHING, "passed"), done.output
+    shutil.copytree(_published / "gitlab" / str(here.id), here.folder, dirs_exist_ok=True)
+    for job in PUBLISHING:
+        # Its artifacts are links to what it has published.
+        links = release.artifact(job)
+        shutil.copytree(_published / "another" / links.relative_to(release.path), links)
+        for file in links.rglob("links/*"):
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace((_published / "address").read_text(encoding="utf-8"), gitlab.url), "utf-8")
     return release
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from tools.commands import commit_all, run
 from tools.runner import Pipe, Pipeline
 from tools.samples.baked import BakedProject, edit
 from tools.samples.developer import environment, failing, oldest_of_tox
+from tools.shared import made_once
 
 # Released long ago, and still taken by what the project says.
 OLD = {"coverage": "7.10.7", "idna": "3.7", "pytest": "8.4.2", "ruff": "0.12.0"}
@@ -19,11 +23,18 @@ REMEDY = "Run 'uv lock' with the package index of this job, and commit uv.lock"
 
 
 @pytest.fixture
-def locked(project: BakedProject) -> BakedProject:
+def locked(project: BakedProject, warm: dict[str, str], shared_folder: Path) -> BakedProject:
     """A project with a dependency, locked to versions that are not the newest."""
     edit(project, "pyproject.toml", "dependencies = []", 'dependencies = ["idna>=3"]')
-    old = [f"--upgrade-package={name}=={version}" for name, version in OLD.items()]
-    run("uv", "lock", "--quiet", *old, cwd=project.path)
+
+    def lock(folder: Path) -> None:
+        folder.mkdir()
+        old = [f"--upgrade-package={name}=={version}" for name, version in OLD.items()]
+        run("uv", "lock", "--quiet", *old, cwd=project.path, env={**os.environ, **warm})
+        shutil.copy(project.path / "uv.lock", folder)
+
+    # That of any such project is the same.
+    shutil.copy(made_once(shared_folder / "locked", lock) / "uv.lock", project.path)
     return project
 
 
@@ -84,9 +95,9 @@ def test_one_that_is_out_of_date_is_named_with_what_to_do(
     assert "packaging>=24" not in (locked.path / "uv.lock").read_text(encoding="utf-8")
 
 
-def test_tox_installs_exactly_what_it_says(locked: BakedProject) -> None:
+def test_tox_installs_exactly_what_it_says(locked: BakedProject, warm: dict[str, str]) -> None:
     commit_all(locked.path)
-    env = environment(locked)
+    env = environment(locked) | warm
     run("uv", "sync", "--quiet", "--locked", cwd=locked.path, env=env)
     oldest = oldest_of_tox()
     assert "congratulations" in locked.run("tox", "run", "-e", f"lint,{oldest},coverage", env=env)
@@ -102,9 +113,9 @@ def test_tox_installs_exactly_what_it_says(locked: BakedProject) -> None:
     assert "congratulations" in locked.run("tox", "run", "-e", f"lint,{oldest}", env=env)
 
 
-def test_without_it_tox_makes_none(project: BakedProject) -> None:
+def test_without_it_tox_makes_none(project: BakedProject, warm: dict[str, str]) -> None:
     commit_all(project.path)
-    env = environment(project)
+    env = environment(project) | warm
     run("uv", "venv", "--quiet", ".venv", cwd=project.path)
     run("uv", "pip", "install", "--quiet", "tox-uv", cwd=project.path, env=env)
     assert "congratulations" in project.run("tox", "run", "-e", f"lint,{oldest_of_tox()}", env=env)

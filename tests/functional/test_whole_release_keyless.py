@@ -17,6 +17,7 @@ from tools.documents import SIGNING, block
 from tools.requirements import find_program
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import Bake, BakedProject
+from tools.samples.consumer import make_venv
 from tools.samples.keyless import EVIL, Signed, sign_as
 from tools.samples.package import IMAGING, RELEASING
 from tools.stand_ins.gitlab import GitLab
@@ -118,6 +119,7 @@ def test_a_consumer_verifies_as_the_readme_says(
     python: str,
     pythons: dict[str, Path],
     sigstore_services: Sigstore,
+    warm: dict[str, str],
     tmp_path: Path,
 ) -> None:
     project, _, server, here, _ = released
@@ -125,7 +127,7 @@ def test_a_consumer_verifies_as_the_readme_says(
     home = tmp_path / "home"
     home.mkdir()
     (home / ".netrc").write_text(f"machine 127.0.0.1 login gitlab-ci-token password {here.token}\n", "utf-8")
-    run(pythons[python] / f"python{python}", "-m", "venv", home / "venv")
+    make_venv(home / "venv", pythons[python] / f"python{python}", warm)
     commands = block(project.read("README.md"), "## Verify")
     commands = here_for(commands, server)
     commands = commands.replace("verify-blob", f"verify-blob --trusted-root {sigstore_services.trusted_root}")

@@ -61,9 +61,14 @@ class KeyPair:
 
 
 def make_key_pair(cosign: Path, folder: Path) -> KeyPair:
-    """Let Cosign make a key pair."""
+    """Let Cosign make a key pair in a new folder."""
     folder.mkdir()
     run(cosign, "generate-key-pair", cwd=folder, env={**os.environ, "COSIGN_PASSWORD": PASSWORD})
+    return read_key_pair(folder)
+
+
+def read_key_pair(folder: Path) -> KeyPair:
+    """Return the key pair that was made in a folder."""
     return KeyPair(*((folder / name).read_text(encoding="utf-8") for name in ("cosign.key", "cosign.pub")))
 
 

@@ -198,4 +198,5 @@ def add_pip(podman: Podman, recipe: Path) -> None:
     lines = [f"FROM localhost/{python_image(BASE)}", f"COPY {pip.name} /usr/lib/python3/dist-packages/{pip.name}"]
     recipe.write_text("\n".join([*lines, "RUN ln -s python3 /usr/bin/python", ""]), encoding="utf-8")
     podman.run("build", "--quiet", "--tag", "base", "--file", recipe, pip.parent)
-    podman.run("push", "--quiet", "base", f"dir:{podman.base}")
+    # Compressed once, and not for each registry that it is copied to.
+    podman.run("push", "--quiet", "--compress", "base", f"dir:{podman.base}")
