@@ -29,7 +29,8 @@ def tagged(tag: str) -> str | None:
         raise ValueError(f"{answer.address} answered with {answer.kind}")
     commits = {name: commit for commit, _, name in (line.partition(" ") for line in packets(answer.content))}
     # An annotated tag is an object of its own; this is what it is of.
-    return commits.get(f"refs/tags/{tag}^{{}}") or commits.get(f"refs/tags/{tag}")
+    name = f"refs/tags/{tag}"
+    return commits.get(f"{name}^" + "{}") or commits.get(name)
 
 
 def packets(content: bytes) -> Iterator[str]:
