@@ -77,7 +77,9 @@ def section(name: str, shared: list[tuple[str, dict[str, Any]]]) -> str:
     inputs = {key: spec for key, spec in inputs_of(name).items() if key != "stage"}
     own = [row(key, spec) for key, spec in inputs.items() if (key, spec) not in shared]
     others = ", ".join(f"`{key}`" for key, spec in inputs.items() if (key, spec) in shared)
-    variables = ", ".join(f"`{variable}`" for variable in content.get("variables", {}))
+    # A variable that holds an input is set by that.
+    set_here = [key for key, value in content.get("variables", {}).items() if not A_LIST.fullmatch(str(value))]
+    variables = ", ".join(f"`{variable}`" for variable in set_here)
     paragraphs = [
         f"## `{name}`",
         purpose[0].upper() + purpose[1:],
