@@ -43,10 +43,11 @@ def login(address: str) -> dict[str, str]:
     https://docs.gitlab.com/user/packages/pypi_repository/#authenticate-with-the-gitlab-package-registry
     https://docs.gitlab.com/ci/jobs/ci_job_token/#to-git-clone-a-private-projects-repository
     """
-    token = os.environ["CI_JOB_TOKEN"]
-    if address.startswith((of_project("packages/pypi/"), f"{os.environ['CI_PROJECT_URL']}.git/")):
-        return {"Authorization": f"Basic {b64encode(f'gitlab-ci-token:{token}'.encode()).decode()}"}
-    return {"JOB-TOKEN": token} if address.startswith(of_project("")) else {}
+    repository = f"{os.environ.get('CI_PROJECT_URL')}.git/"
+    if address.startswith((of_project("packages/pypi/"), repository)):
+        login = f"gitlab-ci-token:{os.environ['CI_JOB_TOKEN']}"
+        return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+    return {"JOB-TOKEN": os.environ["CI_JOB_TOKEN"]} if address.startswith(of_project("")) else {}
 
 
 def beginning(error: urllib.error.HTTPError) -> str:

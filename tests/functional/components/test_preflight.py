@@ -130,8 +130,8 @@ UPDATE_RUNNER = f"Have the runner updated to {OLDEST_RUNNER} or newer."
 @pytest.mark.parametrize(
     ("server", "runner", "remedy"),
     [
-        ("17.3.0-ee", "19.4.0", UPDATE_GITLAB),
-        ("18.1.2-rc42-ee", "unknown", UPDATE_GITLAB),
+        ("17.2.0-ee", "19.4.0", UPDATE_GITLAB),
+        ("16.11.2-rc42-ee", "unknown", UPDATE_GITLAB),
         ("19.4.1-ee", "17.2.1", UPDATE_RUNNER),
         ("16.0.0", "15.0.0", f"{UPDATE_GITLAB} {UPDATE_RUNNER}"),
     ],
