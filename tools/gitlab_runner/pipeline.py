@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import Any
@@ -35,7 +36,7 @@ KEYWORDS = {
         "image",
         "interruptible",
     ),
-    *("needs", "parallel", "retry", "rules", "script", "stage", "timeout", "variables"),
+    *("needs", "parallel", "resource_group", "retry", "rules", "script", "stage", "timeout", "variables"),
 }
 # The names under which reports are uploaded: `DEFAULT_FILE_NAMES` in `app/models/enums/ci/job_artifact.rb`.
 REPORTS = {
@@ -234,6 +235,7 @@ class Plan:
             "CI_COMMIT_TIMESTAMP": self.git("show", "--no-patch", "--format=%cI"),
             "CI_CONFIG_PATH": ".gitlab-ci.yml",
             "CI_DEFAULT_BRANCH": "main",
+            "CI_PIPELINE_CREATED_AT": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "CI_PIPELINE_ID": str(PIPELINE),
             "CI_PIPELINE_URL": f"{self.runner.gitlab.url}/{self.project.path}/-/pipelines/{PIPELINE}",
             "GITLAB_USER_NAME": "Ada",
