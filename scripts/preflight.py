@@ -82,7 +82,8 @@ def user(container: bool) -> Finding:
 def python(wanted: str) -> Finding:
     """Say whether there is the Python that the jobs want."""
     if shutil.which("uv"):
-        found, _ = run("uv", "python", "find", "--no-project", wanted)
+        # A user may have no home to keep a cache in; the jobs keep theirs in the project.
+        found, _ = run("uv", "python", "find", "--no-cache", "--no-project", wanted)
     else:
         found = wanted == HERE or shutil.which(f"python{wanted}") is not None
     return (wanted, None) if found else (f"{HERE}, but no {wanted}", "Choose an image or a runner that has it.")

@@ -40,11 +40,20 @@ class Variable:
     those that are scoped to it.
     https://docs.gitlab.com/ci/variables/#protect-a-cicd-variable
     https://docs.gitlab.com/ci/environments/#limit-the-environment-scope-of-a-cicd-variable
+
+    GitLab's own runner also knows whether a variable is `masked`, `raw`, which is not expanded, or in a `file`.
+    For gitlab-ci-local all are raw.
+    https://docs.gitlab.com/ci/variables/#mask-a-cicd-variable
+    https://docs.gitlab.com/ci/variables/#prevent-cicd-variable-expansion
+    https://docs.gitlab.com/ci/variables/#use-file-type-cicd-variables
     """
 
     value: str
     protected: bool = False
     environment: str = "*"
+    masked: bool = False
+    raw: bool = False
+    file: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ ALWAYS = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
+    "MANIFEST.in",
     "README.md",
     "pyproject.toml",
     "renovate.json",

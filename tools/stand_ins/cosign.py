@@ -57,7 +57,10 @@ class KeyPair:
     @property
     def settings(self) -> dict[str, Variable]:
         """What a person sets for the jobs that sign."""
-        return {name: Variable(value, protected=True, environment="signing") for name, value in self.variables.items()}
+        return {
+            name: Variable(value, protected=True, environment="signing", raw=True)
+            for name, value in self.variables.items()
+        }
 
 
 def make_key_pair(cosign: Path, folder: Path) -> KeyPair:

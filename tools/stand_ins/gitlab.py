@@ -19,6 +19,7 @@ from tools.stand_ins.gitlab_api import authenticate, message, respond
 from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.id_tokens import Issuer
 from tools.stand_ins.registry_tokens import AUTH_PATH, TokenService
+from tools.stand_ins.runner_api import RunnerAPI
 from tools.stand_ins.server import Server
 
 # The GitLab whose answers this one gives.
@@ -92,19 +93,25 @@ class GitLab(Server):
         return Issuer(self.url)
 
     @cached_property
+    def runner_api(self) -> RunnerAPI:
+        """What gives jobs to runners."""
+        return RunnerAPI()
+
+    @cached_property
     def token_service(self) -> TokenService:
         """What lets jobs into the container registry."""
         return TokenService()
 
     def respond(self, request: Request, path: str) -> Response:
-        """Return the answer of the token_service, of git, of the issuer or of the API."""
+        """Return the answer of the token_service, of git, of the issuer, or of the API for runners or for jobs."""
         caller = authenticate(request, self.projects)
         if path == AUTH_PATH:
             return self.token_service.respond(request, caller)
         asked = git_http.ASKED.fullmatch(path)
         if asked:
             return git_http.respond(request, asked, caller, self.projects)
-        return self.issuer.respond(path) or respond(request, path, caller, self.projects)
+        answer = self.issuer.respond(path) or self.runner_api.respond(request, path)
+        return answer or respond(request, path, caller, self.projects)
 
     def refuse(self, status: int) -> Response:
         """Return the answer that GitLab gives to a request that it cannot serve."""

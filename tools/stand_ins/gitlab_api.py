@@ -50,7 +50,7 @@ def authenticate(request: Request, projects: Sequence[Project]) -> Caller:
         means, token = "JOB-TOKEN", request.headers.get("JOB-TOKEN")
     if token is None:
         return Caller("", None)
-    return Caller(means, next((project for project in projects if project.token == token), None))
+    return Caller(means, next((project for project in projects if token in project.tokens), None))
 
 
 def respond(request: Request, path: str, caller: Caller, projects: Sequence[Project]) -> Response:

@@ -10,13 +10,19 @@ from wsgiref.types import WSGIApplication
 from tools.stand_ins.server import index_of
 
 
+def new_token() -> str:
+    """Return a token for a job."""
+    return f"glcbt-{secrets.token_urlsafe(20)}"
+
+
 @dataclass
 class Project:
     """A private project, the token of its running job, and the folder with all that was uploaded to it.
 
     GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
     None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
-    `allowed` are the projects whose jobs may read it.
+    `allowed` are the projects whose jobs may read it. `tokens` are those that GitLab takes: `token`, unless a runner
+    gives each job one of its own.
     """
 
     id: int
@@ -26,13 +32,15 @@ class Project:
     repository: Path | None = None
     allow_duplicates: bool = True
     allowed: list[Project] = field(default_factory=list)
-    token: str = field(default_factory=lambda: f"glcbt-{secrets.token_urlsafe(20)}", repr=False)
+    token: str = field(default_factory=new_token, repr=False)
+    tokens: set[str] = field(init=False, repr=False)
     pypiserver: WSGIApplication = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for registry in ("pypi", "generic", "releases"):
             (self.folder / registry).mkdir(parents=True)
         self.pypiserver = index_of(self.folder / "pypi")
+        self.tokens = {self.token}
 
     @property
     def name(self) -> str:

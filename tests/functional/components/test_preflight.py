@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scripts.__main__ import text_of
-from scripts.preflight import OLDEST_GITLAB, OLDEST_RUNNER
+from scripts.preflight import HERE, OLDEST_GITLAB, OLDEST_RUNNER
 from tools.bare_runner import USER, make_traversable
 from tools.commands import run
 from tools.requirements import MissingRequirementError, find_program
@@ -208,6 +208,15 @@ def test_a_folder_that_cannot_be_written(check: Program, shared_folder: Path) ->
     done = check(python=python, path="/usr/bin:/bin", user=USER)
     assert done.status == 1
     assert done.text.endswith("cannot be written: give it to the user of the runner.\n")
+
+
+def test_a_home_that_cannot_be_written(check: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no folders to make, for root neither, and uv keeps its cache in the home of the user."""
+    for variable in ("UV_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    done = check(HOME="/proc/nobody")
+    assert done.status == 0, done.text
+    assert done["Python"][:2] == ("ok", HERE)
 
 
 def test_without_uv_there_is_pip(check: Program) -> None:

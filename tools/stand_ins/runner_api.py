@@ -1,0 +1,203 @@
+"""GitLab's side of the API of runners: it hands out jobs, and takes their logs, their artifacts and how they ended.
+
+The paths and answers are those of `lib/api/ci/runner.rb` in GitLab's source, what a runner is told of a job those of
+`lib/api/entities/ci/job_request/`, and the runner's side is `network/gitlab.go` in that of GitLab Runner.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import secrets
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from tools.stand_ins.gitlab_project import Project, new_token
+
+# What stands before each line of a log: a time, a stream, and a plus where the line goes on with the one before.
+# https://docs.gitlab.com/ci/jobs/job_logs/#job-log-timestamps
+STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [0-9a-f]{2}[EO]([+ ])", re.MULTILINE)
+# Colours, and marks of sections: https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
+DECORATION = re.compile(r"section_(?:start|end):\d+:\S*?\r\x1b\[0K|\x1b\[[0-9;]*[mK]")
+
+
+@dataclass
+class Build:
+    """One run of a job, as GitLab's source calls it: what a runner is told, and what it has sent.
+
+    The token of the job is taken while it runs. `cancel_at` is a text in its log at which somebody cancels it.
+    """
+
+    project: Project
+    described: dict[str, Any]
+    number: int
+    token: str = field(default_factory=new_token, repr=False)
+    cancel_at: str | None = None
+    status: str = "pending"
+    failure_reason: str | None = None
+    trace: bytearray = field(default_factory=bytearray, repr=False)
+    artifacts: dict[str, bytes] = field(default_factory=dict, repr=False)
+    seconds: float = 0
+    ended: Event = field(default_factory=Event, repr=False)
+
+    def start(self) -> None:
+        """Begin to run."""
+        self.status, self.seconds = "running", -time.monotonic()
+        self.project.tokens.add(self.token)
+
+    def end(self, state: str, reason: str | None) -> None:
+        """End as the runner says, or as canceled where somebody asked for that."""
+        self.status = "canceled" if self.status == "canceling" else state
+        self.failure_reason = reason
+        self.seconds += time.monotonic()
+        self.project.tokens.remove(self.token)
+        self.ended.set()
+
+    @property
+    def log(self) -> str:
+        """What people read."""
+        text = self.trace.decode("utf-8", "replace").replace("\r\n", "\n")
+        joined = re.sub(rf"\n{STAMP.pattern[1:].replace('([+ ])', '[+]')}", "", text)
+        return DECORATION.sub("", STAMP.sub("", joined))
+
+    @property
+    def coverage(self) -> float | None:
+        """The number that GitLab finds: the last one of the last line that fits.
+
+        `extract_coverage` in `lib/gitlab/ci/trace/stream.rb`; https://docs.gitlab.com/ci/yaml/#coverage
+        """
+        if not self.described["coverage"]:
+            return None
+        pattern = re.compile(self.described["coverage"].strip("/"))
+        for line in reversed(self.trace.decode("utf-8", "replace").splitlines()):
+            found = list(pattern.finditer(STAMP.sub("", line)))
+            number = re.search(r"\d+(\.\d+)?", found[-1][pattern.groups]) if found else None
+            if number:
+                return float(number[0])
+        return None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files that it handed on, by path."""
+        if "archive" not in self.artifacts:
+            return {}
+        with zipfile.ZipFile(io.BytesIO(self.artifacts["archive"])) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+    def report(self, kind: str) -> str:
+        """Return the text of a report."""
+        return gzip.decompress(self.artifacts[kind]).decode()
+
+    @property
+    def dotenv(self) -> dict[str, str]:
+        """The variables that it handed on."""
+        lines = self.report("dotenv").splitlines() if "dotenv" in self.artifacts else []
+        return dict(line.split("=", 1) for line in lines if line)
+
+
+class RunnerAPI:
+    """The queue of jobs for the one runner, which is known by a token."""
+
+    def __init__(self) -> None:
+        self.token = f"glrt-{secrets.token_urlsafe(15)}"
+        self.builds: list[Build] = []
+
+    def enqueue(self, project: Project, describe: Callable[[int, str], dict[str, Any]], cancel_at: str | None) -> Build:
+        """Offer a job to the runner; `describe` says what it is told, given the number and the token of the job."""
+        build = Build(project, {}, len(self.builds) + 1, cancel_at=cancel_at)
+        build.described = describe(build.number, build.token)
+        self.builds.append(build)
+        return build
+
+    def respond(self, request: Request, path: str) -> Response | None:
+        """Return the answer to a request, if a runner may make it."""
+        try:
+            handle, names = ROUTES.bind("").match(path, request.method)
+        except NotFound:
+            return None
+        if not names:
+            known = request.get_json()["token"] == self.token
+            return handle(self, request) if known else Response(status=403)
+        build = next((build for build in self.builds if build.number == names["number"]), None)
+        asker = next((build for build in self.builds if build.token == request.headers.get("JOB-TOKEN")), None)
+        # Of another job, one may have the artifacts.
+        allowed = asker is build or (asker and build and request.method == "GET" and asker.project is build.project)
+        if not build or not asker or not allowed or asker.token not in asker.project.tokens:
+            return Response(status=403)
+        answer: Response = handle(build, request)
+        answer.headers["Job-Status"] = build.status
+        return answer
+
+    def request_job(self, _: Request) -> Response:
+        """Hand out the next job, if there is one."""
+        build = next((build for build in self.builds if build.status == "pending"), None)
+        if not build:
+            return Response(status=204)
+        build.start()
+        return as_json(201, build.described)
+
+    def verify(self, _: Request) -> Response:
+        """Say who the runner is, when it starts."""
+        return as_json(200, {"id": 1, "token": self.token, "token_expires_at": None})
+
+
+def append_trace(build: Build, request: Request) -> Response:
+    """Take the next piece of a log, which begins where the last one ended."""
+    begin = int(request.headers["Content-Range"].partition("-")[0])
+    fits = begin == len(build.trace)
+    if fits:
+        build.trace += request.get_data()
+    if build.cancel_at and build.cancel_at in build.log and build.status == "running":
+        build.status = "canceling"
+    # The shortest time between two pieces: where people watch a log, GitLab says 3.
+    headers = {"Range": f"0-{len(build.trace)}", "X-GitLab-Trace-Update-Interval": "1"}
+    return Response(status=202 if fits else 416, headers=headers)
+
+
+def upload_artifacts(build: Build, request: Request) -> Response:
+    """Take an archive or a report, each once."""
+    kind = request.args["artifact_type"]
+    assert kind not in build.artifacts
+    build.artifacts[kind] = request.files["file"].read()
+    return as_json(201, {"message": "201 Created"})
+
+
+def download_artifacts(build: Build, _: Request) -> Response:
+    """Send the archive of a job to one that depends on it."""
+    return Response(build.artifacts["archive"], content_type="application/zip")
+
+
+def update(build: Build, request: Request) -> Response:
+    """Take that a job still runs, or how it ended."""
+    told = request.get_json()
+    if told["state"] != "running":
+        build.end(told["state"], told.get("failure_reason"))
+    return Response("200")
+
+
+def as_json(status: int, content: Any) -> Response:
+    """Return an answer in JSON."""
+    return Response(json.dumps(content), status, content_type="application/json")
+
+
+JOB = "/api/v4/jobs/<int:number>"
+ROUTES = Map(
+    [
+        Rule("/api/v4/runners/verify", methods=["POST"], endpoint=RunnerAPI.verify),
+        Rule("/api/v4/jobs/request", methods=["POST"], endpoint=RunnerAPI.request_job),
+        Rule(JOB, methods=["PUT"], endpoint=update),
+        Rule(f"{JOB}/trace", methods=["PATCH"], endpoint=append_trace),
+        Rule(f"{JOB}/artifacts", methods=["POST"], endpoint=upload_artifacts),
+        Rule(f"{JOB}/artifacts", methods=["GET"], endpoint=download_artifacts),
+    ]
+)
