@@ -173,6 +173,11 @@ def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
     assert {"PIP_INDEX_URL", "SIGSTORE_TRUSTED_ROOT", "COSIGN_PRIVATE_KEY"} <= documented.keys()
 
 
+def test_what_a_stopped_job_says_is_documented() -> None:
+    (said,) = re.findall(r'echo "(This .+)" ;;', (ROOT / "scripts" / "remedy.sh").read_text(encoding="utf-8"))
+    assert f"**`{said}`**" in page("docs/troubleshooting.md")
+
+
 def test_every_remedy_of_a_job_is_documented() -> None:
     pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")]
     text = " ".join(" ".join(pages).split())
