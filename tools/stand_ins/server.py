@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from ssl import SSLSocket
 from threading import Event, Lock, Thread
 from typing import Any, Self
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -96,6 +97,9 @@ class Server:
             request_handler=SilentHandler,
             ssl_context=self.certificate(),
         )
+        if isinstance(self._server.socket, SSLSocket):
+            # Else a client that connects and says nothing would keep all others waiting: the handshake is its thread's.
+            self._server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -165,6 +166,11 @@ def client(registry: Registry, project: Project, tmp_path: Path) -> Client:
     made = Client(tmp_path / "job", registry.variables(project))
     assert made.login() == (0, "Login Succeeded!\n")
     return made
+
+
+def test_a_client_that_connects_and_says_nothing_keeps_nobody_waiting(registry: Registry) -> None:
+    with socket.create_connection(("127.0.0.1", registry.port)):
+        assert ask("GET", f"https://localhost:{registry.port}/v2/").status == 401
 
 
 def test_a_job_learns_of_the_registry(registry: Registry, project: Project) -> None:
