@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.gitlab_runner.pipeline import seconds
+from tools.gitlab_runner.plan import seconds
 from tools.gitlab_runner.program import find_go
 from tools.requirements import MissingRequirementError
 from tools.stand_ins.gitlab_project import Project

@@ -1,62 +1,27 @@
-"""Runs an expanded pipeline on GitLab's own runner, and does what GitLab does: says which job is next, and what it is.
-
-https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/presenters/ci/build_runner_presenter.rb
-"""
+"""Runs an expanded pipeline on GitLab's own runner, and does what GitLab does: says which job is next."""
 
 from __future__ import annotations
 
-import itertools
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from fnmatch import fnmatch
-from functools import cached_property
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from tools.commands import run
-from tools.components import load
-from tools.gitlab_ci_local import Expander, arguments_of
-from tools.gitlab_runner.program import Runner
-from tools.runner import Variable, divide
+from tools.gitlab_ci_local import Expander
+from tools.gitlab_runner.plan import Plan, seconds
+from tools.gitlab_runner.runner import Runner
+from tools.runner import Variable
 from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.runner_api import Build
 
-# What a job may have here. GitLab has more.
-KEYWORDS = {
-    *(
-        "allow_failure",
-        "artifacts",
-        "before_script",
-        "coverage",
-        "dependencies",
-        "environment",
-        "image",
-        "interruptible",
-    ),
-    *("needs", "parallel", "resource_group", "retry", "rules", "script", "stage", "timeout", "variables"),
-}
-# The names under which reports are uploaded: `DEFAULT_FILE_NAMES` in `app/models/enums/ci/job_artifact.rb`.
-REPORTS = {
-    "junit": "junit.xml",
-    "cobertura": "cobertura-coverage.xml",
-    "codequality": "gl-code-quality-report.json",
-    "dotenv": ".env",
-}
-# How jobs may fail, to a runner that asks: `failure_reasons` in `lib/api/entities/ci/job_request/features.rb`.
-FAILURES = ["unknown_failure", "script_failure", "runner_system_failure", "job_execution_timeout", "job_canceled"]
-PIPELINE = 1
-SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 # How long a runner may take to start a job, and to end one that has run out of time.
 PATIENCE = 30
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What one run of a pipeline did: the last run of each job, by name."""
+    """What one run of a pipeline did: the last run of each job that ran, and how each job ended, by name."""
 
+    number: int
     builds: dict[str, Build]
     results: dict[str, str]
 
@@ -77,7 +42,7 @@ class Pipeline:
 
 
 def run_pipeline(
-    runner: Runner,
+    runners: Sequence[Runner],
     project: Project,
     expander: Expander,
     event: str = "branch",
@@ -85,291 +50,118 @@ def run_pipeline(
     jobs: Sequence[str] = (),
     earlier: Pipeline | None = None,
     cancel_at: Mapping[str, str] | None = None,
+    supersede_at: Mapping[str, str] | None = None,
 ) -> Pipeline:
-    """Run the pipeline of a committed project for an event, one job at a time; a job that fails is a result.
+    """Run the pipeline of a committed project for an event on runners of one GitLab; a job that fails is a result.
 
     `variables` are those of the project's settings, `jobs` those to run, where not all; with an `earlier` run they run
-    again, and take its artifacts. `cancel_at` has, for each job that somebody cancels, the text in its log at which.
+    again, and take its artifacts. `cancel_at` has, for each job that somebody cancels, the text in its log at which,
+    and `supersede_at` the text at which a newer commit comes, which ends all jobs that are interruptible.
     """
     # Only jobs that run have a token that GitLab takes.
     project.tokens.clear()
-    plan = Plan(runner, project, expander, event, variables or {}, dict(earlier.builds) if earlier else {})
-    results = dict(earlier.results) if earlier else {}
-    left = [name for name in plan.jobs if not jobs or name in jobs]
-    ran = []
-    while name := next((name for name in left if plan.is_ready(name, left, results)), None):
-        left.remove(name)
-        job = plan.job(name)
-        retry = job.get("retry", {})
-        for attempt in itertools.count(1):
-            build = runner.gitlab.runner_api.enqueue(project, plan.described(name), (cancel_at or {}).get(name))
-            wait(runner, build, seconds(job.get("timeout")))
-            if build.failure_reason not in retry.get("when", []) or attempt > retry["max"]:
-                break
-        plan.builds[name] = build
-        results[name] = {"success": "passed"}.get(build.status, build.status)
-        if build.status == "failed" and job.get("allow_failure"):
-            results[name] = "failed, allowed"
-        ran.append(name)
-    runner.check()
-    return Pipeline({name: plan.builds[name] for name in ran}, {name: results[name] for name in ran})
+    gitlab = runners[0].gitlab
+    number = earlier.number if earlier else gitlab.runner_api.new_pipeline()
+    plan = Plan(gitlab, project, expander, event, variables or {}, number, dict(earlier.builds) if earlier else {})
+    course = Course(plan, jobs or plan.jobs, dict(earlier.results) if earlier else {})
+    watches = {name: course.canceler(text) for name, text in (cancel_at or {}).items()}
+    watches |= {name: course.superseder(text) for name, text in (supersede_at or {}).items()}
+    since = time.monotonic()
+    while course.start_what_is_ready(watches) or course.running:
+        if course.take_what_has_ended():
+            since = time.monotonic()
+        for runner in runners:
+            runner.check()
+        for name, build in course.running.items():
+            waited = time.monotonic() - max(build.began, since)
+            if build.status == "pending":
+                late = waited > PATIENCE and all(other.status == "pending" for other in course.running.values())
+            else:
+                late = waited > PATIENCE + seconds(plan.job(name).get("timeout"))
+            assert not late, f"{name} is {build.status}:\n{''.join(runner.log for runner in runners)}"
+        time.sleep(0.05)
+    ran = {name: plan.builds[name] for name in course.ran}
+    return Pipeline(number, ran, {name: result for name, result in course.results.items() if name in course.wanted})
 
 
-def wait(runner: Runner, build: Build, timeout: int) -> None:
-    """Wait until a job has ended; fail where the runner does not take it, or does not end it in time."""
-    begin = time.monotonic()
-    while not build.ended.wait(1):
-        runner.check()
-        waited = time.monotonic() - begin
-        limit = PATIENCE if build.status == "pending" else PATIENCE + timeout
-        assert waited < limit, f"{build.described['job_info']['name']} is {build.status}:\n{runner.log}"
+@dataclass
+class Course:
+    """A pipeline that runs: which of the jobs that are `wanted` run, have run and have ended, and how."""
 
+    plan: Plan
+    wanted: Sequence[str]
+    results: dict[str, str]
+    running: dict[str, Build] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
 
-def seconds(timeout: str | None) -> int:
-    """Return how long a job may take: https://docs.gitlab.com/ci/yaml/#timeout; an hour is GitLab's default."""
-    return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+) (\w+?)s?\b", timeout or "1 hour"))
+    def __post_init__(self) -> None:
+        self.left = [name for name in self.plan.jobs if name in self.wanted]
+        for name in self.left:
+            self.results.pop(name, None)
 
+    def start_what_is_ready(self, watches: Mapping[str, Callable[[Build], None]]) -> bool:
+        """Offer to the runners each job that may run now; tell whether there is one.
 
-def flat(lines: Any) -> Iterator[str]:
-    """Return the lines of a script, some of which are lists: https://docs.gitlab.com/ci/yaml/script/"""
-    for line in lines:
-        if isinstance(line, list):
-            yield from flat(line)
-        else:
-            yield line
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The jobs of a pipeline, and what GitLab tells a runner of each."""
-
-    runner: Runner
-    project: Project
-    expander: Expander
-    event: str
-    settings: Mapping[str, str | Variable]
-    builds: dict[str, Build]
-
-    @cached_property
-    def text(self) -> str:
-        """The project's `.gitlab-ci.yml`."""
-        assert self.project.repository
-        return (self.project.repository / ".gitlab-ci.yml").read_text(encoding="utf-8")
-
-    @cached_property
-    def expanded(self) -> dict[str, Any]:
-        """The pipeline with includes and inputs resolved."""
-        return load(self.expander.preview(self.text))
-
-    @cached_property
-    def stages(self) -> list[str]:
-        """The stages in their order."""
-        return [".pre", *self.expanded["stages"], ".post"]
-
-    @cached_property
-    def jobs(self) -> list[str]:
-        """The names of the jobs that the rules let run, by stage."""
-        return sorted(self.expander.jobs(self.text, self.event), key=lambda name: self.stages.index(self.stage(name)))
-
-    def job(self, name: str) -> dict[str, Any]:
-        """Return the job as the file has it; those of a matrix are one."""
-        job: dict[str, Any] = self.expanded[name.partition(": [")[0]]
-        assert not job.keys() - KEYWORDS, f"GitLab knows what this does not: {job.keys() - KEYWORDS}"
-        return job
-
-    def stage(self, name: str) -> str:
-        """Return the stage of a job."""
-        return str(self.job(name).get("stage", "test"))
-
-    def matrix(self, name: str) -> dict[str, str]:
-        """Return the variables that make this job of its matrix: https://docs.gitlab.com/ci/yaml/#parallelmatrix"""
-        for row in self.job(name).get("parallel", {}).get("matrix", []):
-            for values in itertools.product(*row.values()):
-                if name.endswith(f": [{', '.join(values)}]"):
-                    return dict(zip(row, values, strict=True))
-        return {}
-
-    def before(self, name: str, artifacts: bool = False) -> list[str]:
-        """Return the jobs that one waits for, or those whose `artifacts` it takes.
-
-        https://docs.gitlab.com/ci/yaml/#needs, https://docs.gitlab.com/ci/yaml/#dependencies
+        Of a group of jobs that share a resource, one runs at a time: https://docs.gitlab.com/ci/yaml/#resource_group
         """
-        job = self.job(name)
-        if "needs" in job:
-            needs = [{"job": need} if isinstance(need, str) else need for need in job["needs"]]
-            wanted = [need["job"] for need in needs if need.get("artifacts", True) or not artifacts]
-            found = [other for other in self.jobs if other.partition(": [")[0] in wanted]
-        else:
-            found = self.jobs[: next(i for i, other in enumerate(self.jobs) if self.stage(other) == self.stage(name))]
-        if artifacts and "dependencies" in job:
-            found = [other for other in found if other.partition(": [")[0] in job["dependencies"]]
-        return found
+        started = False
+        for name in list(self.left):
+            groups = {self.plan.job(other).get("resource_group") for other in self.running} - {None}
+            if self.is_ready(name) and self.plan.job(name).get("resource_group") not in groups:
+                self.left.remove(name)
+                self.attempts[name] = self.attempts.get(name, 0) + 1
+                api = self.plan.gitlab.runner_api
+                self.running[name] = api.enqueue(self.plan.project, self.plan.described(name), watches.get(name))
+                started = True
+        return started
 
-    def is_ready(self, name: str, left: Sequence[str], results: Mapping[str, str]) -> bool:
+    def is_ready(self, name: str) -> bool:
         """Tell whether a job may run: those before it, of those that are to run or have run, have passed."""
-        before = [other for other in self.before(name) if other in left or other in results]
-        return all(results.get(other) in ("passed", "failed, allowed") for other in before)
+        before = [other for other in self.plan.before(name) if other in self.wanted or other in self.results]
+        return all(self.results.get(other) in ("passed", "failed, allowed") for other in before)
 
-    def git(self, *command: str) -> str:
-        """Return what git says in the repository of the project."""
-        assert self.project.repository
-        return run("git", *command, cwd=self.project.repository).strip()
+    def take_what_has_ended(self) -> bool:
+        """Take the result of each job that has ended, or run it once more; tell whether there is one."""
+        ended = [(name, build) for name, build in self.running.items() if build.ended]
+        for name, build in ended:
+            del self.running[name]
+            job = self.plan.job(name)
+            retry = job.get("retry", {})
+            if build.failure_reason in retry.get("when", []) and self.attempts[name] <= retry["max"]:
+                self.left.insert(0, name)
+                continue
+            self.plan.builds[name] = build
+            self.results[name] = {"success": "passed"}.get(build.status, build.status)
+            if build.status == "failed" and self.plan.allows_failure(name, build):
+                self.results[name] = "failed, allowed"
+            if build.began:
+                self.ran.append(name)
+        return bool(ended)
 
-    @cached_property
-    def predefined(self) -> dict[str, str]:
-        """What GitLab tells each job of the pipeline: https://docs.gitlab.com/ci/variables/predefined_variables/"""
-        told = dict(word.split("=", 1) for word in arguments_of(self.event) if "=" in word)
-        tag = told.get("CI_COMMIT_TAG")
-        if tag:
-            self.git("tag", "--force", tag)
-        sha = self.git("rev-parse", "HEAD")
-        # What a runner fetches.
-        self.git("update-ref", f"refs/pipelines/{PIPELINE}", sha)
-        return {
-            "CI": "true",
-            "GITLAB_CI": "true",
-            "CI_COMMIT_SHA": sha,
-            "CI_COMMIT_SHORT_SHA": sha[:8],
-            "CI_COMMIT_REF_NAME": tag or "main",
-            "CI_COMMIT_REF_PROTECTED": "false",
-            "CI_COMMIT_TIMESTAMP": self.git("show", "--no-patch", "--format=%cI"),
-            "CI_CONFIG_PATH": ".gitlab-ci.yml",
-            "CI_DEFAULT_BRANCH": "main",
-            "CI_PIPELINE_CREATED_AT": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "CI_PIPELINE_ID": str(PIPELINE),
-            "CI_PIPELINE_URL": f"{self.runner.gitlab.url}/{self.project.path}/-/pipelines/{PIPELINE}",
-            "GITLAB_USER_NAME": "Ada",
-            **({} if tag else {"CI_COMMIT_BRANCH": "main"}),
-            **told,
-            **self.runner.gitlab.variables(self.project),
-        }
+    def canceler(self, text: str) -> Callable[[Build], None]:
+        """Return what cancels a job as soon as its log has a text."""
 
-    def variables(self, name: str, number: int, token: str) -> list[dict[str, Any]]:
-        """Return the variables of a job, of which the last of a name counts.
+        def watch(build: Build) -> None:
+            if text in build.log:
+                build.cancel()
 
-        https://docs.gitlab.com/ci/variables/#cicd-variable-precedence
+        return watch
+
+    def superseder(self, text: str) -> Callable[[Build], None]:
+        """Return what ends the jobs that are interruptible as soon as a log has a text, and lets no more of them begin.
+
+        https://docs.gitlab.com/ci/yaml/#workflowauto_cancelon_new_commit
         """
-        gitlab = urlsplit(self.runner.gitlab.url)
-        own = {
-            "CI_JOB_ID": str(number),
-            "CI_JOB_NAME": name,
-            "CI_JOB_STAGE": self.stage(name),
-            "CI_JOB_URL": f"{self.runner.gitlab.url}/{self.project.path}/-/jobs/{number}",
-        }
-        secret = {
-            "CI_JOB_TOKEN": token,
-            "CI_REPOSITORY_URL": gitlab._replace(
-                netloc=f"gitlab-ci-token:{token}@{gitlab.netloc}", path=f"{gitlab.path}/{self.project.path}.git"
-            ).geturl(),
-        }
-        written = {**self.expanded.get("variables", {}), **self.job(name).get("variables", {}), **self.matrix(name)}
-        environment = self.job(name).get("environment", {}).get("name")
-        if environment:
-            own["CI_ENVIRONMENT_NAME"] = environment
-        settings, set_by_gitlab = divide(self.settings, self.predefined["CI_COMMIT_REF_PROTECTED"] == "true")
-        given = {key: Variable(value) for key, value in {**self.predefined, **own, **set_by_gitlab}.items()}
-        given |= {key: Variable(value, masked=True) for key, value in secret.items()}
-        given |= {key: Variable(str(value)) for key, value in written.items()}
-        for other in self.providers(name):
-            given |= {key: Variable(value) for key, value in self.builds[other].dotenv.items()}
-        given |= {key: setting for key, setting in settings.items() if fnmatch(environment or "", setting.environment)}
-        return [
-            {
-                "key": key,
-                "value": each.value,
-                "public": key not in settings,
-                "masked": each.masked,
-                "raw": each.raw,
-                "file": each.file,
-            }
-            for key, each in given.items()
-        ]
 
-    def providers(self, name: str) -> list[str]:
-        """Return the jobs whose artifacts and dotenv reports a job takes."""
-        return [other for other in self.before(name, artifacts=True) if other in self.builds]
+        def watch(build: Build) -> None:
+            if text not in build.log:
+                return
+            for name in [name for name in self.left if self.plan.job(name).get("interruptible")]:
+                self.left.remove(name)
+                self.results[name] = "canceled"
+            for name, other in self.running.items():
+                if self.plan.job(name).get("interruptible"):
+                    other.cancel()
 
-    def described(self, name: str) -> Any:
-        """Return a function that returns what a runner is told of a job, given the number and the token of its run."""
-        return lambda number, token: self.payload(name, number, token)
-
-    def payload(self, name: str, number: int, token: str) -> dict[str, Any]:
-        """Return what a runner is told of a job: `common/spec/spec.go` in the source of GitLab Runner."""
-        job = self.job(name)
-        variables = self.variables(name, number, token)
-        values = {variable["key"]: variable["value"] for variable in variables}
-        ref, tag = values["CI_COMMIT_REF_NAME"], "CI_COMMIT_TAG" in values
-        pipeline = f"refs/pipelines/{PIPELINE}"
-        commands = list(flat([*job.get("before_script", []), *job["script"]]))
-        timeout = seconds(job.get("timeout"))
-        return {
-            "id": number,
-            "token": token,
-            "allow_git_fetch": True,
-            "job_info": {
-                "name": name,
-                "stage": self.stage(name),
-                "project_id": self.project.id,
-                "project_name": self.project.name,
-                "project_full_path": self.project.path,
-                "pipeline_id": PIPELINE,
-            },
-            "git_info": {
-                "repo_url": values["CI_REPOSITORY_URL"],
-                "repo_object_format": "sha1",
-                "ref": ref,
-                "sha": values["CI_COMMIT_SHA"],
-                "before_sha": "0" * 40,
-                "ref_type": "tag" if tag else "branch",
-                "refspecs": [
-                    f"+{pipeline}:{pipeline}",
-                    f"+refs/tags/{ref}:refs/tags/{ref}" if tag else f"+refs/heads/{ref}:refs/remotes/origin/{ref}",
-                ],
-                # GitLab's default.
-                "depth": 20,
-                "protected": values["CI_COMMIT_REF_PROTECTED"] == "true",
-            },
-            "runner_info": {"timeout": timeout},
-            "variables": variables,
-            "steps": [{"name": "script", "script": commands, "timeout": timeout, "when": "on_success"}],
-            "image": job["image"] if isinstance(job.get("image"), dict) else {"name": job.get("image", "")},
-            "artifacts": list(self.artifacts(job.get("artifacts", {}))),
-            "dependencies": [
-                {
-                    "id": self.builds[other].number,
-                    "name": other,
-                    "token": token,
-                    "artifacts_file": {
-                        "filename": "artifacts.zip",
-                        "size": len(self.builds[other].artifacts["archive"]),
-                    },
-                }
-                for other in self.providers(name)
-                if "archive" in self.builds[other].artifacts
-            ],
-            # Which tokens a runner masks wherever they come from.
-            "features": {"trace_sections": True, "token_mask_prefixes": ["glcbt-"], "failure_reasons": FAILURES},
-            # Not for the runner.
-            "coverage": job.get("coverage"),
-        }
-
-    def artifacts(self, artifacts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Return what a runner is to upload: an archive, and each report by itself."""
-        if "paths" in artifacts:
-            yield {
-                "artifact_type": "archive",
-                "artifact_format": "zip",
-                "paths": artifacts["paths"],
-                "when": artifacts.get("when", "on_success"),
-            }
-        for kind, paths in artifacts.get("reports", {}).items():
-            report = {"coverage_report": paths["coverage_format"]}.get(kind, kind) if isinstance(paths, dict) else kind
-            path = paths["path"] if isinstance(paths, dict) else paths
-            yield {
-                "artifact_type": report,
-                "artifact_format": "gzip",
-                "name": REPORTS[report],
-                "paths": path if isinstance(path, list) else [path],
-                # Whatever happened: https://docs.gitlab.com/ci/yaml/artifacts_reports/
-                "when": "always",
-            }
+        return watch

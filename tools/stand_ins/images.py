@@ -96,26 +96,35 @@ def prepare_podman(cache: Path, folder: Path, state: Path) -> Podman:
     return Podman(configure(state / "running", driver, folder, images, shared=shared), images / "base", shared)
 
 
+def passed_on() -> dict[str, str]:
+    """Return the variables that say to a container how this machine reaches the package index."""
+    return {name: os.environ[name] for name in CERTIFICATES + INDEXES if name in os.environ}
+
+
+def trusted_paths() -> list[str]:
+    """Return where this machine has the certificates that it trusts."""
+    named = {"/etc/ssl/certs", *(os.environ[name] for name in CERTIFICATES if name in os.environ)}
+    return sorted(filter(os.path.exists, named))
+
+
 def configure(
     state: Path, driver: str, storage: Path, *more_images: Path, shared: Path | None = None
 ) -> dict[str, str]:
     """Return the variables of a configuration, a storage and a state of its own: nothing is the machine's."""
     state.mkdir()
-    passed = [name for name in CERTIFICATES + INDEXES if name in os.environ]
-    trusted = {"/etc/ssl/certs", *(os.environ[name] for name in CERTIFICATES if name in os.environ)}
-    mounted = sorted(trusted) + ([str(shared)] if shared else [])
+    mounted = [*trusted_paths(), *([str(shared)] if shared else [])]
     files: dict[str, dict[str, Any]] = {}
     files["CONTAINERS_CONF"] = {
         "containers": {
             # Podman's own limits may be above those of the machine, and then nothing starts.
             "default_ulimits": ["nofile=10000:10000", "nproc=10000:10000"],
-            "env": [f"{name}={os.environ[name]}" for name in passed],
+            "env": [f"{name}={value}" for name, value in passed_on().items()],
             # What docs/image.md says that a job needs which builds an image; others need less.
             "default_capabilities": CAPABILITIES,
             "no_new_privileges": True,
             # Reaches the servers of the tests, and needs neither a bridge nor a firewall.
             "netns": "host",
-            "volumes": [f"{path}:{path}:ro" for path in mounted if Path(path).exists()],
+            "volumes": [f"{path}:{path}:ro" for path in mounted],
         },
         "engine": {
             # There may be no systemd.
@@ -166,6 +175,13 @@ def make_images(podman: Podman, folder: Path) -> None:
 
 def import_debian(podman: Podman, archive: Path, release: str, variant: str, packages: list[str], image: str) -> None:
     """Make an image of a Debian release with some packages, by way of a temporary archive."""
+    make_debian(archive, release, variant, packages)
+    podman.run("import", "--quiet", archive, image)
+    archive.unlink()
+
+
+def make_debian(archive: Path, release: str, variant: str, packages: list[str], *options: str) -> None:
+    """Make an archive with the files of a Debian release and some packages."""
     # apt in there has none of this machine's settings by itself.
     proxies = run(
         *("apt-config", "dump", "--no-empty", "--format", '%F "%v";%n'),
@@ -179,10 +195,8 @@ def import_debian(podman: Podman, archive: Path, release: str, variant: str, pac
     run(
         *("mmdebstrap", "--quiet", "--format=tar", f"--variant={variant}", f"--include={','.join(packages)}"),
         *(f"--aptopt={setting}" for setting in proxies.splitlines()),
-        *("--dpkgopt=path-exclude=/usr/share/doc/*", release, str(archive), *mirrors.split()[:1]),
+        *("--dpkgopt=path-exclude=/usr/share/doc/*", *options, release, str(archive), *mirrors.split()[:1]),
     )
-    podman.run("import", "--quiet", archive, image)
-    archive.unlink()
 
 
 def add_uv(podman: Podman, recipe: Path, python: str) -> None:

@@ -84,7 +84,8 @@ class ApiToken:
 class PyPI(Server):
     """The server, which runs within a `with` block and keeps what it is given in a folder.
 
-    uv asks for a token by TLS only, so the server has a certificate, which the jobs trust by `settings`.
+    uv asks for a token by TLS only, so the server has a certificate, which the jobs trust by `settings`; `trusted` is a
+    file of all that they trust, with its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +102,7 @@ class PyPI(Server):
 
     def certificate(self) -> tuple[str, str]:
         """Make a certificate, which jobs that have the settings trust."""
-        pair, self._trusted = make_certificate(self.folder)
+        pair, self.trusted = make_certificate(self.folder)
         return pair
 
     @property
@@ -117,7 +118,7 @@ class PyPI(Server):
     @property
     def settings(self) -> dict[str, str]:
         """The variables with which a job finds this PyPI, and trusts its certificate besides others."""
-        trusted = dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self._trusted))
+        trusted = dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self.trusted))
         return {"UV_PUBLISH_URL": f"{self.url}/legacy/", **trusted}
 
     def trust(self, package: str, **claims: str) -> None:

@@ -15,7 +15,6 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any
 
 from werkzeug.exceptions import NotFound
@@ -35,33 +34,41 @@ DECORATION = re.compile(r"section_(?:start|end):\d+:\S*?\r\x1b\[0K|\x1b\[[0-9;]*
 class Build:
     """One run of a job, as GitLab's source calls it: what a runner is told, and what it has sent.
 
-    The token of the job is taken while it runs. `cancel_at` is a text in its log at which somebody cancels it.
+    The token of the job is taken while it runs, and only the runner with the token `runner` gets it. `watch` is called
+    whenever its log grows.
     """
 
     project: Project
     described: dict[str, Any]
     number: int
+    runner: str = field(default="", repr=False)
+    watch: Callable[[Build], None] | None = None
     token: str = field(default_factory=new_token, repr=False)
-    cancel_at: str | None = None
     status: str = "pending"
     failure_reason: str | None = None
+    exit_code: int | None = None
     trace: bytearray = field(default_factory=bytearray, repr=False)
     artifacts: dict[str, bytes] = field(default_factory=dict, repr=False)
-    seconds: float = 0
-    ended: Event = field(default_factory=Event, repr=False)
+    began: float = 0
+    ended: float = 0
 
     def start(self) -> None:
         """Begin to run."""
-        self.status, self.seconds = "running", -time.monotonic()
+        self.status, self.began = "running", time.monotonic()
         self.project.tokens.add(self.token)
+
+    def cancel(self) -> None:
+        """Let the runner end it, which hears of that with the next answer."""
+        if self.status == "running":
+            self.status = "canceling"
+        elif self.status == "pending":
+            self.status, self.ended = "canceled", time.monotonic()
 
     def end(self, state: str, reason: str | None) -> None:
         """End as the runner says, or as canceled where somebody asked for that."""
-        self.status = "canceled" if self.status == "canceling" else state
         self.failure_reason = reason
-        self.seconds += time.monotonic()
         self.project.tokens.remove(self.token)
-        self.ended.set()
+        self.status, self.ended = "canceled" if self.status == "canceling" else state, time.monotonic()
 
     @property
     def log(self) -> str:
@@ -106,15 +113,32 @@ class Build:
 
 
 class RunnerAPI:
-    """The queue of jobs for the one runner, which is known by a token."""
+    """The queue of jobs, for runners that are known by their tokens; several of them take jobs in turn."""
 
     def __init__(self) -> None:
-        self.token = f"glrt-{secrets.token_urlsafe(15)}"
+        self.runners: list[str] = []
         self.builds: list[Build] = []
+        self.pipelines = 0
 
-    def enqueue(self, project: Project, describe: Callable[[int, str], dict[str, Any]], cancel_at: str | None) -> Build:
-        """Offer a job to the runner; `describe` says what it is told, given the number and the token of the job."""
-        build = Build(project, {}, len(self.builds) + 1, cancel_at=cancel_at)
+    def register(self) -> str:
+        """Return the token of one more runner."""
+        self.runners.append(f"glrt-{secrets.token_urlsafe(15)}")
+        return self.runners[-1]
+
+    def new_pipeline(self) -> int:
+        """Return the number of one more pipeline."""
+        self.pipelines += 1
+        return self.pipelines
+
+    def enqueue(
+        self,
+        project: Project,
+        describe: Callable[[int, str], dict[str, Any]],
+        watch: Callable[[Build], None] | None = None,
+    ) -> Build:
+        """Offer a job to a runner; `describe` says what it is told, given the number and the token of the job."""
+        number = len(self.builds)
+        build = Build(project, {}, number + 1, self.runners[number % len(self.runners)], watch)
         build.described = describe(build.number, build.token)
         self.builds.append(build)
         return build
@@ -126,7 +150,7 @@ class RunnerAPI:
         except NotFound:
             return None
         if not names:
-            known = request.get_json()["token"] == self.token
+            known = request.get_json()["token"] in self.runners
             return handle(self, request) if known else Response(status=403)
         build = next((build for build in self.builds if build.number == names["number"]), None)
         asker = next((build for build in self.builds if build.token == request.headers.get("JOB-TOKEN")), None)
@@ -138,17 +162,19 @@ class RunnerAPI:
         answer.headers["Job-Status"] = build.status
         return answer
 
-    def request_job(self, _: Request) -> Response:
+    def request_job(self, request: Request) -> Response:
         """Hand out the next job, if there is one."""
-        build = next((build for build in self.builds if build.status == "pending"), None)
+        token = request.get_json()["token"]
+        build = next((build for build in self.builds if (build.status, build.runner) == ("pending", token)), None)
         if not build:
             return Response(status=204)
         build.start()
         return as_json(201, build.described)
 
-    def verify(self, _: Request) -> Response:
+    def verify(self, request: Request) -> Response:
         """Say who the runner is, when it starts."""
-        return as_json(200, {"id": 1, "token": self.token, "token_expires_at": None})
+        token = request.get_json()["token"]
+        return as_json(200, {"id": self.runners.index(token) + 1, "token": token, "token_expires_at": None})
 
 
 def append_trace(build: Build, request: Request) -> Response:
@@ -157,8 +183,8 @@ def append_trace(build: Build, request: Request) -> Response:
     fits = begin == len(build.trace)
     if fits:
         build.trace += request.get_data()
-    if build.cancel_at and build.cancel_at in build.log and build.status == "running":
-        build.status = "canceling"
+    if build.watch:
+        build.watch(build)
     # The shortest time between two pieces: where people watch a log, GitLab says 3.
     headers = {"Range": f"0-{len(build.trace)}", "X-GitLab-Trace-Update-Interval": "1"}
     return Response(status=202 if fits else 416, headers=headers)
@@ -181,6 +207,7 @@ def update(build: Build, request: Request) -> Response:
     """Take that a job still runs, or how it ended."""
     told = request.get_json()
     if told["state"] != "running":
+        build.exit_code = told.get("exit_code")
         build.end(told["state"], told.get("failure_reason"))
     return Response("200")
 

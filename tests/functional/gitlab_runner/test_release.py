@@ -1,20 +1,31 @@
-"""A release on GitLab's own runner, in a folder that each job finds as the one before has left it."""
+"""Releases on GitLab's own runner: in a shell as nobody in particular, on two runners, and in containers."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from tools.bare_runner import version_of
 from tools.commands import commit_all
 from tools.gitlab_ci_local import Expander
+from tools.gitlab_runner.engine import Engine
 from tools.gitlab_runner.pipeline import Pipeline, run_pipeline
-from tools.gitlab_runner.program import Runner
+from tools.gitlab_runner.runner import NewRunner
 from tools.runner import Executor, Variable
-from tools.samples.package import RELEASING, files_of, make_project
-from tools.stand_ins.cosign import PASSWORD, KeyPair
+from tools.samples.baked import Bake
+from tools.samples.package import IDENTITY, IMAGING, PUBLISHING, RELEASING, add_image, files_of, make_project
+from tools.stand_ins.cosign import ARCHITECTURE, PASSWORD, KeyPair, Mirror
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import stored
+from tools.stand_ins.images import BUILDAH, SKOPEO, Podman, uv_image
+from tools.stand_ins.pypi import PyPI
+from tools.stand_ins.registry import Registry
+from tools.stand_ins.sigstore import Sigstore
 
-AGAIN = ["publish-signatures", "publish-gitlab", "verify-published", "release"]
+SECRETS = ("CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD")
 
 
 def secrets_of(done: Pipeline, keys: KeyPair) -> set[str]:
@@ -22,8 +33,38 @@ def secrets_of(done: Pipeline, keys: KeyPair) -> set[str]:
     return {PASSWORD, keys.private, keys.private.splitlines()[1], *(build.token for build in done.builds.values())}
 
 
-def test_a_protected_tag_is_released_and_its_jobs_run_again(
-    gitlab_runner: Path,
+def test_every_job_of_a_release_runs_twice_as_a_user_without_a_name_and_a_home(
+    new_runner: NewRunner,
+    nobody: dict[str, Any],
+    gitlab: GitLab,
+    expander: Expander,
+    bare_python: Path,
+    keys: KeyPair,
+    tmp_path: Path,
+) -> None:
+    python = version_of(bare_python)
+    project = make_project(tmp_path / "another", python, keys.public)
+    commit_all(project)
+    here = gitlab.add_project("group/another", project)
+    variables: dict[str, str | Variable] = dict(keys.settings)
+    with new_runner(**nobody) as runner:
+        done = run_pipeline([runner], here, expander, "tag", variables)
+        assert done.results == dict.fromkeys(RELEASING, "passed"), done.output
+        published = stored(here)
+        for job in RELEASING:
+            again = run_pipeline([runner], here, expander, "tag", variables, [job], earlier=done)
+            assert again.results == {job: "passed"}, again.output
+            assert not [secret for secret in secrets_of(again, keys) if secret in again.output]
+    assert stored(here) == published
+    assert {f"pypi/{name}" for name in files_of("1.0.0")} < published.keys()
+    assert "releases/v1.0.0.json" in published
+    assert not [secret for secret in secrets_of(done, keys) if secret in done.output]
+    owners = {path.lstat().st_uid for path in (runner.folder / "builds").rglob("*")}
+    assert owners == {nobody["user"].number}
+
+
+def test_a_release_passes_on_two_runners_in_turn(
+    new_runner: NewRunner,
     gitlab: GitLab,
     expander: Expander,
     releasing: Executor,
@@ -36,14 +77,82 @@ def test_a_protected_tag_is_released_and_its_jobs_run_again(
     commit_all(project)
     here = gitlab.add_project("group/another", project)
     variables: dict[str, str | Variable] = {**warm, **keys.settings}
-    with Runner(gitlab_runner, tmp_path / "runner", gitlab, releasing) as runner:
-        done = run_pipeline(runner, here, expander, "tag", variables)
+    with new_runner("first", executor=releasing) as first, new_runner("second", executor=releasing) as second:
+        done = run_pipeline([first, second], here, expander, "tag", variables)
         assert done.results == dict.fromkeys(RELEASING, "passed"), done.output
         published = stored(here)
-        again = run_pipeline(runner, here, expander, "tag", variables, AGAIN, earlier=done)
-    assert again.results == dict.fromkeys(AGAIN, "passed"), again.output
+        # Each job of these is on the runner that had the other ones.
+        jobs = ["verify", *PUBLISHING, "verify-published", "release"]
+        again = run_pipeline([first, second], here, expander, "tag", variables, jobs, earlier=done)
+    assert again.results == dict.fromkeys(jobs, "passed"), again.output
+    assert {build.runner for build in done.builds.values()} == {first.token, second.token}
+    assert all(build.runner != done.builds[job].runner for job, build in again.builds.items())
     assert stored(here) == published
-    assert {f"pypi/{name}" for name in files_of("1.0.0")} < published.keys()
-    assert "releases/v1.0.0.json" in published
-    for each in (done, again):
-        assert [secret for secret in secrets_of(each, keys) if secret in each.output] == []
+
+
+def test_a_keyless_release_to_pypi_with_an_image_passes_in_containers(
+    bake: Bake,
+    new_runner: NewRunner,
+    gitlab: GitLab,
+    expander: Expander,
+    engine: Engine,
+    podman: Podman,
+    registry: Registry,
+    cosign: Path,
+    sigstore: Sigstore,
+    tmp_path: Path,
+) -> None:
+    program = cosign.read_bytes()
+    project = make_project(tmp_path / "another", "3.11", "")
+    add_image(project, bake(), "3.11")
+    here = gitlab.add_project("group/another", project)
+    registry.offer(podman.base, here)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with Mirror(program) as mirror, PyPI(tmp_path / "pypi") as pypi:
+        pypi.trust("another", project_path=here.path, ref_type="tag", ref_protected="true")
+        pinned = {
+            f"PY_CI_COSIGN_SHA256_{ARCHITECTURE.upper()}": hashlib.sha256(program).hexdigest(),
+            "PY_CI_COSIGN_RELEASES": mirror.url,
+        }
+        pipeline = project / ".gitlab-ci.yml"
+        text = pipeline.read_text(encoding="utf-8")
+        for old, new in (
+            ("inputs: {method: key}", "inputs: {method: keyless}"),
+            (f", identity: {IDENTITY}", ""),
+            (f"identity: {IDENTITY}", "stage: verify"),
+            ("inputs: {public_key: cosign.pub}", f"inputs: {{python_container_image: {uv_image('3.11')}}}"),
+            ("python_version: ", f"python_container_image: {uv_image('3.11')}, python_version: "),
+            ("publish-gitlab@", "publish-pypi@"),
+            ("program: another", f'program: another, index_url: "{pypi.simple}"'),
+            ("[publish-signatures, publish-gitlab]", "[publish-signatures]"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        pipeline.write_text(text + yaml.safe_dump({"cosign": {"variables": pinned}}), encoding="utf-8")
+        commit_all(project)
+        trusted = shared / "trusted.pem"
+        trusted.write_bytes(registry.trusted.read_bytes() + pypi.trusted.read_bytes())
+        variables: dict[str, str | Variable] = {
+            **registry.variables(here),
+            **pypi.settings,
+            **dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(trusted)),
+            "SIGSTORE_SIGNING_CONFIG": Variable(sigstore.signing_config.read_text(encoding="utf-8"), file=True),
+            "SIGSTORE_TRUSTED_ROOT": Variable(sigstore.trusted_root.read_text(encoding="utf-8"), file=True),
+        }
+        with new_runner(executor=Executor(containers=True), engine=engine, volumes=(shared,)) as runner:
+            done = run_pipeline([runner], here, expander, "tag", variables)
+    jobs = {job.replace("publish-gitlab", "publish-pypi") for job in (*RELEASING, *IMAGING)}
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    assert {path.name for path in pypi.files.iterdir()} == set(files_of("1.0.0"))
+    assert "another 1.0.0" in done.log("verify-published")
+    assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")
+    assert f"{registry.image(here)}:latest is sha256:" in done.log("publish-image")
+    for job, image in {"build-image": BUILDAH, "publish-image": SKOPEO, "verify-published": uv_image("3.11")}.items():
+        assert f" for {image} " in done.log(job)
+    told = [variable for build in done.builds.values() for variable in build.described["variables"]]
+    secrets = {variable["value"] for variable in told if variable["key"] in SECRETS or "ID_TOKEN" in variable["key"]}
+    secrets |= {token.value for token in pypi.minted}
+    # Of each job its own, of those that sign one more, and of the one that publishes three, and those of PyPI.
+    assert len(secrets) == len(jobs) + 2 + 3 + len(pypi.minted)
+    assert not [secret for secret in secrets if secret in done.output]

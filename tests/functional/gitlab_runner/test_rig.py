@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,9 @@ import requests
 
 from tools.commands import commit_all, run
 from tools.gitlab_ci_local import Expander
-from tools.gitlab_runner.pipeline import Plan, run_pipeline, wait
-from tools.gitlab_runner.program import REACHED, Runner
+from tools.gitlab_runner.pipeline import run_pipeline
+from tools.gitlab_runner.plan import Plan
+from tools.gitlab_runner.runner import REACHED, NewRunner, Runner
 from tools.runner import Variable, shell_executor
 from tools.stand_ins.client import job
 from tools.stand_ins.gitlab import GitLab
@@ -31,7 +35,7 @@ hands-on:
 fails:
   stage: one
   script: ["exit 3"]
-  allow_failure: true
+  allow_failure: {exit_codes: 3}
   retry: {max: 1, when: [script_failure]}
 
 plain:
@@ -59,6 +63,43 @@ breaks:
   stage: one
   script: ["false"]
   needs: []
+  allow_failure: {exit_codes: 3}
+
+identified:
+  stage: one
+  id_tokens: {IDENTITY: {aud: somebody}}
+  script: ['test -n "$IDENTITY" && echo "$IDENTITY" | cut -d. -f2 | tr _- /+ > claims', 'echo "it is $IDENTITY"']
+  artifacts: {paths: [claims]}
+
+not-identified:
+  stage: one
+  script: ['test -z "$IDENTITY"']
+
+alone:
+  stage: one
+  parallel: {matrix: [{NUMBER: ["1", "2"]}]}
+  resource_group: one
+  script: [sleep 2]
+
+beside:
+  stage: one
+  script: [sleep 2]
+
+goes-on:
+  stage: one
+  script: [sleep 6]
+  interruptible: false
+
+ends:
+  stage: one
+  script: [echo begun, sleep 60]
+  interruptible: true
+
+never-begins:
+  stage: two
+  script: ["true"]
+  needs: [goes-on]
+  interruptible: true
 """
 VARIABLES = {
     "SETTING": Variable("of the project $HOME", raw=True),
@@ -83,15 +124,15 @@ def here(tmp_path: Path, gitlab: GitLab) -> Project:
 
 
 @pytest.fixture
-def runner(gitlab_runner: Path, tmp_path: Path, gitlab: GitLab) -> Runner:
-    """The runner of that GitLab, which is still to be started."""
-    return Runner(gitlab_runner, tmp_path / "runner", gitlab, shell_executor([]))
+def runner(new_runner: NewRunner) -> Runner:
+    """A runner of that GitLab, which is still to be started."""
+    return new_runner(executor=shell_executor([]), concurrent=4)
 
 
 def test_jobs_get_what_they_should(here: Project, runner: Runner, gitlab: GitLab, expander: Expander) -> None:
     jobs = ["hands-on", "fails", "plain", "scoped"]
     with runner:
-        done = run_pipeline(runner, here, expander, "tag", VARIABLES, jobs)
+        done = run_pipeline([runner], here, expander, "tag", VARIABLES, jobs)
     assert done.results == {**dict.fromkeys(jobs, "passed"), "fails": "failed, allowed"}, done.output
     assert [build.failure_reason for build in gitlab.runner_api.builds] == [None, *["script_failure"] * 2, None, None]
     plain, scoped = done.log("plain"), done.log("scoped")
@@ -110,17 +151,59 @@ def test_jobs_get_what_they_should(here: Project, runner: Runner, gitlab: GitLab
 
 def test_what_needs_a_job_that_failed_does_not_run(here: Project, runner: Runner, expander: Expander) -> None:
     with runner:
-        done = run_pipeline(runner, here, expander, "branch", VARIABLES, ["breaks", "needs-what-failed"])
+        done = run_pipeline([runner], here, expander, "branch", VARIABLES, ["breaks", "needs-what-failed"])
     assert done.results == {"breaks": "failed"}
     assert done.log("breaks").splitlines()[-1] == "ERROR: Job failed: exit status 1"
 
 
+def test_a_job_has_the_identity_tokens_that_it_declares(here: Project, runner: Runner, expander: Expander) -> None:
+    with runner:
+        done = run_pipeline([runner], here, expander, jobs=["identified", "not-identified"])
+    assert done.results == {"identified": "passed", "not-identified": "passed"}, done.output
+    claims = json.loads(base64.b64decode(done.builds["identified"].files["claims"] + b"=="))
+    assert claims["aud"] == "somebody"
+    assert claims["project_path"] == here.path
+    assert claims["sha"] == run("git", "rev-parse", "HEAD", cwd=here.repository or Path()).strip()
+    assert "\nit is [MASKED]\n" in done.log("identified")
+
+
+def test_jobs_run_side_by_side_but_those_that_share_a_resource(
+    here: Project, runner: Runner, expander: Expander
+) -> None:
+    jobs = ["alone: [1]", "alone: [2]", "beside"]
+    with runner:
+        done = run_pipeline([runner], here, expander, jobs=jobs)
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    first, second, beside = (done.builds[job] for job in jobs)
+    assert first.ended <= second.began
+    assert beside.began < first.ended
+
+
+def test_a_newer_commit_ends_what_may_be_interrupted(here: Project, runner: Runner, expander: Expander) -> None:
+    jobs = ["goes-on", "ends", "never-begins"]
+    with runner:
+        done = run_pipeline([runner], here, expander, jobs=jobs, supersede_at={"ends": "begun\n"})
+    assert done.results == {"goes-on": "passed", "ends": "canceled", "never-begins": "canceled"}, done.output
+    assert done.builds.keys() == {"goes-on", "ends"}
+
+
+def test_two_runners_take_jobs_in_turn(here: Project, new_runner: NewRunner, expander: Expander) -> None:
+    with new_runner("first") as first, new_runner("second") as second:
+        done = run_pipeline([first, second], here, expander, jobs=["hands-on", "beside", "plain", "scoped"])
+    assert set(done.results.values()) == {"passed"}, done.output
+    took = [
+        next(runner for runner in (first, second) if runner.token == build.runner) for build in done.builds.values()
+    ]
+    assert took.count(first) == took.count(second) == 2
+
+
 def test_a_stub_that_is_reached_is_named(here: Project, runner: Runner, gitlab: GitLab, expander: Expander) -> None:
     """Inputs of a job would be read by what the stubs leave out."""
-    plan = Plan(runner, here, expander, "branch", VARIABLES, {})
+    plan = Plan(gitlab, here, expander, "branch", VARIABLES, 1, {})
     inputs = [{"key": "any", "value": {"type": "string", "content": "any"}}]
     with runner:
-        api = gitlab.runner_api
-        build = api.enqueue(here, lambda *its: {**plan.payload("hands-on", *its), "inputs": inputs}, None)
+        gitlab.runner_api.enqueue(here, lambda *its: {**plan.payload("hands-on", *its), "inputs": inputs})
+        while runner.is_alive:
+            time.sleep(0.1)
         with pytest.raises(AssertionError, match=f"{REACHED}: moa/value.UnmarshalJSON"):
-            wait(runner, build, 0)
+            runner.check()

@@ -1,16 +1,16 @@
-"""What a job says that somebody cancels, or that runs out of time: GitLab's own runner ends it from outside."""
+"""What jobs say that somebody or a newer commit ends, or that run out of time: GitLab's own runner ends them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools.commands import commit_all
 from tools.gitlab_ci_local import Expander
 from tools.gitlab_runner.pipeline import run_pipeline
-from tools.gitlab_runner.program import Runner
-from tools.runner import shell_executor
+from tools.gitlab_runner.runner import NewRunner
 from tools.samples.package import COMPONENTS, VERSION
 from tools.stand_ins.gitlab import GitLab
 
@@ -28,26 +28,25 @@ STOPPED = "This job was stopped. If nobody cancelled it, it was out of time: .gi
 
 
 @pytest.mark.parametrize(
-    ("timeout", "cancel_at", "status", "reason"),
+    ("timeout", "stop", "status", "reason"),
     [
-        ("1 hour", "the tests begin", "canceled", "job_canceled"),
+        ("1 hour", "cancel_at", "canceled", "job_canceled"),
+        ("1 hour", "supersede_at", "canceled", "job_canceled"),
         ("15 seconds", None, "failed", "job_execution_timeout"),
     ],
-    ids=["canceled", "out of time"],
+    ids=["canceled", "superseded", "out of time"],
 )
-def test_a_job_that_is_stopped_says_so(
+def test_a_job_that_is_stopped_says_so_and_the_next_pipeline_passes(
     timeout: str,
-    cancel_at: str | None,
+    stop: str | None,
     status: str,
     reason: str,
     another: Path,
-    gitlab_runner: Path,
+    new_runner: NewRunner,
     gitlab: GitLab,
     expander: Expander,
     python: str,
-    pythons: dict[str, Path],
     warm: dict[str, str],
-    tmp_path: Path,
 ) -> None:
     pyproject = another / "pyproject.toml"
     pyproject.write_text(pyproject.read_text(encoding="utf-8").replace('["pytest", "pytest-cov"]', "[]"), "utf-8")
@@ -55,15 +54,20 @@ def test_a_job_that_is_stopped_says_so(
     (another / ".gitlab-ci.yml").write_text(text, encoding="utf-8")
     commit_all(another)
     here, job = gitlab.add_project("group/another", another), f"test: [{python}]"
-    with Runner(gitlab_runner, tmp_path / "runner", gitlab, shell_executor(list(pythons.values()))) as runner:
-        cancel = {job: cancel_at} if cancel_at else {}
-        done = run_pipeline(runner, here, expander, variables=warm, cancel_at=cancel)
+    stopping: dict[str, Any] = {stop: {job: "the tests begin"}} if stop else {}
+    with new_runner() as runner:
+        done = run_pipeline([runner], here, expander, variables=warm, **stopping)
+        # The folder is as that job has left it.
+        (another / ".gitlab-ci.yml").write_text(text.replace("sleep 100", "sleep 0"), encoding="utf-8")
+        commit_all(another)
+        after = run_pipeline([runner], here, expander, variables=warm)
     assert done.results == {job: status}, done.output
     # None of these is tried again.
-    assert [build.failure_reason for build in gitlab.runner_api.builds] == [reason]
+    assert [build.failure_reason for build in gitlab.runner_api.builds] == [reason, None]
     lines = done.log(job).splitlines()
     # Only then come the lines of the runner.
     stopped = lines.index(STOPPED)
     assert lines.index("the tests begin") < stopped < len(lines) - 1
     assert "the tests end" not in lines
     assert not [line for line in lines if line.startswith("Fix the tests")]
+    assert after.results == {job: "passed"}, after.output

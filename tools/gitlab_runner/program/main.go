@@ -1,7 +1,8 @@
 // GitLab's own runner, with two of its executors: shell and docker.
 //
 // The main package of GitLab Runner registers all of them. What it needs for that is on no module proxy, so this one
-// stands for it, with the commands that a registered runner and its jobs call. Modules that the runner imports all the
+// stands for it, with the commands that a registered runner and its jobs call; in the container that prepares a job it is
+// the helper. Modules that the runner imports all the
 // same, and that no proxy has either, are in stubs/: each has what the compiler asks for, and ends the program where
 // one of its functions is called.
 //
@@ -47,9 +48,10 @@ func main() {
 	app.Version = common.AppVersion.ShortLine()
 	app.Commands = []cli.Command{
 		commands.NewRunCommand(client, collector, providers),
-		// The scripts of jobs call these.
+		// The scripts of jobs call these, and the docker executor the last.
 		helpers.NewArtifactsDownloaderCommand(),
 		helpers.NewArtifactsUploaderCommand(),
+		helpers.NewCacheInitCommand(),
 	}
 	log.ConfigureLogging(app)
 	if err := app.Run(os.Args); err != nil {
