@@ -46,7 +46,14 @@ REPORTS = {
     "dotenv": ".env",
 }
 # How jobs may fail, to a runner that asks: `failure_reasons` in `lib/api/entities/ci/job_request/features.rb`.
-FAILURES = ["unknown_failure", "script_failure", "runner_system_failure", "job_execution_timeout", "job_canceled"]
+FAILURES = [
+    "image_pull_failure",
+    "unknown_failure",
+    "script_failure",
+    "runner_system_failure",
+    "job_execution_timeout",
+    "job_canceled",
+]
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
 

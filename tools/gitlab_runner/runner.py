@@ -95,7 +95,7 @@ class Runner:
                 # None of the jobs of ours is without one.
                 "image": "none",
                 "helper_image": HELPER,
-                "pull_policy": "never",
+                "pull_policy": "if-not-present",
                 # Reaches the servers of the tests.
                 "network_mode": "host",
                 "volumes": ["/cache", *(f"{path}:{path}:ro" for path in (*trusted_paths(), *self.volumes))],

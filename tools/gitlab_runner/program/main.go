@@ -1,10 +1,9 @@
 // GitLab's own runner, with two of its executors: shell and docker.
 //
 // The main package of GitLab Runner registers all of them. What it needs for that is on no module proxy, so this one
-// stands for it, with the commands that a registered runner and its jobs call; in the container that prepares a job it is
-// the helper. Modules that the runner imports all the
-// same, and that no proxy has either, are in stubs/: each has what the compiler asks for, and ends the program where
-// one of its functions is called.
+// stands for it, with the commands that people, a runner and its jobs call; in the container that prepares a job it is
+// the helper. Modules that the runner imports all the same, and that no proxy has either, are in stubs/: each has what
+// the compiler asks for, and ends the program where one of its functions is called.
 //
 // https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/main.go
 package main
@@ -47,6 +46,7 @@ func main() {
 	app.Name = filepath.Base(os.Args[0])
 	app.Version = common.AppVersion.ShortLine()
 	app.Commands = []cli.Command{
+		commands.NewRegisterCommand(client, providers),
 		commands.NewRunCommand(client, collector, providers),
 		// The scripts of jobs call these, and the docker executor the last.
 		helpers.NewArtifactsDownloaderCommand(),
