@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from tools.gitlab_ci_local import Expander
 from tools.gitlab_runner.plan import Plan, seconds
@@ -67,9 +68,13 @@ def run_pipeline(
     watches = {name: course.canceler(text) for name, text in (cancel_at or {}).items()}
     watches |= {name: course.superseder(text) for name, text in (supersede_at or {}).items()}
     since = time.monotonic()
-    while course.start_what_is_ready(watches) or course.running:
-        if course.take_what_has_ended():
-            since = time.monotonic()
+    while True:
+        with course.lock:
+            if course.take_what_has_ended():
+                since = time.monotonic()
+            course.start_what_is_ready(watches)
+            if not course.running:
+                break
         for runner in runners:
             runner.check()
         for name, build in course.running.items():
@@ -86,7 +91,10 @@ def run_pipeline(
 
 @dataclass
 class Course:
-    """A pipeline that runs: which of the jobs that are `wanted` run, have run and have ended, and how."""
+    """A pipeline that runs: which of the jobs that are `wanted` run, have run and have ended, and how.
+
+    What is watched is called by the server, in another thread.
+    """
 
     plan: Plan
     wanted: Sequence[str]
@@ -94,18 +102,18 @@ class Course:
     running: dict[str, Build] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self.left = [name for name in self.plan.jobs if name in self.wanted]
         for name in self.left:
             self.results.pop(name, None)
 
-    def start_what_is_ready(self, watches: Mapping[str, Callable[[Build], None]]) -> bool:
-        """Offer to the runners each job that may run now; tell whether there is one.
+    def start_what_is_ready(self, watches: Mapping[str, Callable[[Build], None]]) -> None:
+        """Offer to the runners each job that may run now.
 
         Of a group of jobs that share a resource, one runs at a time: https://docs.gitlab.com/ci/yaml/#resource_group
         """
-        started = False
         for name in list(self.left):
             groups = {self.plan.job(other).get("resource_group") for other in self.running} - {None}
             if self.is_ready(name) and self.plan.job(name).get("resource_group") not in groups:
@@ -113,8 +121,6 @@ class Course:
                 self.attempts[name] = self.attempts.get(name, 0) + 1
                 api = self.plan.gitlab.runner_api
                 self.running[name] = api.enqueue(self.plan.project, self.plan.described(name), watches.get(name))
-                started = True
-        return started
 
     def is_ready(self, name: str) -> bool:
         """Tell whether a job may run: those before it, of those that are to run or have run, have passed."""
@@ -157,11 +163,12 @@ class Course:
         def watch(build: Build) -> None:
             if text not in build.log:
                 return
-            for name in [name for name in self.left if self.plan.job(name).get("interruptible")]:
-                self.left.remove(name)
-                self.results[name] = "canceled"
-            for name, other in self.running.items():
-                if self.plan.job(name).get("interruptible"):
-                    other.cancel()
+            with self.lock:
+                for name in [name for name in self.left if self.plan.job(name).get("interruptible")]:
+                    self.left.remove(name)
+                    self.results[name] = "canceled"
+                for name, other in self.running.items():
+                    if self.plan.job(name).get("interruptible"):
+                        other.cancel()
 
         return watch
