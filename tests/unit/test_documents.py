@@ -44,6 +44,9 @@ ELSEWHERE = {
     "KUBERNETES_CPU_REQUEST": "GitLab Runner",
     "KUBERNETES_MEMORY_REQUEST": "GitLab Runner",
     "PYTEST_ADDOPTS": "pytest",
+    "RENOVATE_ALLOWED_COMMANDS": "Renovate",
+    "RENOVATE_GITHUB_COM_TOKEN": "Renovate",
+    "RENOVATE_TOKEN": "Renovate",
     "after_script": "GitLab",
     "forbidden-word": "the example of a component",
     "pre_gen_project": "Cookiecutter",
@@ -51,6 +54,7 @@ ELSEWHERE = {
     "read_api": "GitLab",
     "tamper": "the workshop's attacker",
     "workshop-service": "the workshop's project",
+    "write_repository": "GitLab",
 }
 
 

@@ -14,6 +14,7 @@ from tools.requirements import MissingRequirementError, find_program
 
 SOURCES = Path(__file__).parent / "program"
 # What its file VERSION says at the commit that go.mod pins; the linker writes it into the program.
+# renovate: datasource=gitlab-releases depName=gitlab-org/gitlab-runner
 VERSION = "19.4.0"
 
 

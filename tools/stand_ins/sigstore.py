@@ -36,6 +36,7 @@ from tools.requirements import find_program
 from tools.stand_ins.server import Server
 from tools.stand_ins.service import Service, free_port
 
+# renovate: datasource=pypi depName=sigstore
 SIGSTORE_PYTHON = "4.5.1"
 START = "start-time=2020-01-01T00:00:00Z"
 PASSWORD = "sigstore"  # noqa: S105
