@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +26,20 @@ ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64
 FOLDER = Path(".cosign")
 
 
+def usable(version: str) -> bool:
+    """Say whether the jobs can use a version of Cosign.
+
+    What 3.0 attests keyless, newer logs refuse, and newer versions of Cosign cannot read.
+    """
+    return re.match(r"v3\.(?!0\.)", version) is not None
+
+
 def found(program: str) -> bytes:
     """Return the Cosign of the runner, if it is one that the jobs can use."""
     said = subprocess.run([program, "version", "--json"], capture_output=True, text=True).stdout
     version = json.loads(said).get("gitVersion", "") if said.startswith("{") else "of an unknown version"
-    if not version.startswith("v3."):
-        sys.exit(f"{program} is Cosign {version}; the jobs need 3: update it, or take it from PATH.")
+    if not usable(version):
+        sys.exit(f"{program} is Cosign {version}; the jobs need 3.1 or a newer 3: update it, or take it from PATH.")
     print(f"Cosign {version} is on PATH.")
     return Path(program).read_bytes()
 
@@ -55,7 +64,7 @@ def cosign() -> bytes:
         return found(program)
     architecture = ARCHITECTURES.get(platform.machine().lower())
     if platform.system() != "Linux" or not architecture:
-        sys.exit("No checksum is pinned for this kind of machine: install Cosign 3 on the runner.")
+        sys.exit("No checksum is pinned for this kind of machine: install Cosign 3.1 on the runner.")
     return released(f"cosign-linux-{architecture}", os.environ[f"PY_CI_COSIGN_SHA256_{architecture.upper()}"])
 
 

@@ -58,6 +58,12 @@ ELSEWHERE = {
 }
 
 
+def test_the_cosign_of_the_documents_is_the_pinned_one() -> None:
+    version = CONTENTS["cosign"]["cosign"]["variables"]["PY_CI_COSIGN_VERSION"]
+    assert f"cosign@{version}`" in page("docs/workshop.md")
+    assert f"the released {version.removeprefix('v')}." in page("docs/signing.md")
+
+
 def test_every_option_is_documented_with_its_values() -> None:
     documented = rows(page("docs/options.md"), "option")
     assert list(documented) == [name for name in DECLARED if not name.startswith("_")]

@@ -14,6 +14,7 @@ import yaml
 from filelock import FileLock
 from werkzeug.wrappers import Request, Response
 
+from scripts.cosign import usable
 from tools.commands import run
 from tools.components import component
 from tools.requirements import find_program
@@ -104,16 +105,16 @@ def pinned_version() -> str:
 
 
 def find_cosign(cache: Path) -> Path:
-    """Return a Cosign 3: one on PATH, or else the pinned one, which Go builds into a folder that outlives the tests."""
+    """Return Cosign: that on PATH, or the pinned one, which Go builds into a folder that outlives the tests."""
     on_path = shutil.which("cosign")
     if on_path:
         said = subprocess.run([on_path, "version", "--json"], capture_output=True, encoding="utf-8").stdout
-        if said.startswith("{") and json.loads(said)["gitVersion"].startswith("v3."):
+        if said.startswith("{") and usable(json.loads(said)["gitVersion"]):
             return Path(on_path)
     folder = cache / pinned_version()
     with FileLock(cache / "lock"):
         if not (folder / "cosign").exists():
-            go = find_program("go", "install Go, which builds Cosign, or install Cosign 3")
+            go = find_program("go", "install Go, which builds Cosign, or install Cosign 3.1")
             source = f"github.com/sigstore/cosign/v3/cmd/cosign@{pinned_version()}"
             run(go, "install", source, env={**os.environ, "GOBIN": str(folder)})
     return folder / "cosign"

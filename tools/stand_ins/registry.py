@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 from tools.commands import run
 from tools.requirements import find_program
 from tools.stand_ins import registry_tokens
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import Project
-from tools.stand_ins.service import Service
+from tools.stand_ins.service import Service, ask, to_pass_on
 from tools.stand_ins.tls import make_certificate
 
 BASE = "python:slim"
@@ -60,6 +60,16 @@ class Registry(Service):
             stack.pop_all()
         return self
 
+    def respond(self, request: Request, path: str) -> Response:
+        """Return the answer of the registry, or of GitLab where it lets clients in.
+
+        Cosign does not go from a registry that talks TLS to a GitLab that does not, nor to an address without a name.
+        """
+        if path != registry_tokens.AUTH_PATH:
+            return super().respond(request, path)
+        address = f"{self._gitlab.root}{request.environ['RAW_URI']}"
+        return ask(self._gitlab.port, request.method, address, to_pass_on(request), request.get_data())
+
     def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Return what the registry behind the server answers, which learns that there is TLS."""
         return super().ask(method, path, {**headers, "X-Forwarded-Proto": "https"}, body)
@@ -67,7 +77,7 @@ class Registry(Service):
     def _config(self) -> dict[str, Any]:
         """Return the configuration: https://distribution.github.io/distribution/about/configuration/"""
         token = {
-            "realm": f"{self._gitlab.url}{registry_tokens.AUTH_PATH}",
+            "realm": f"{self.url}{registry_tokens.AUTH_PATH}",
             "service": registry_tokens.SERVICE,
             "issuer": registry_tokens.ISSUER,
             "rootcertbundle": "gitlab.pem",

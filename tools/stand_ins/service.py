@@ -75,24 +75,34 @@ class Service(Server):
 
     def respond(self, request: Request, path: str) -> Response:
         """Return what the service answers."""
-        headers = Headers(request.headers.items())
-        remove_hop_by_hop_headers(headers)
         # The path with the query.
-        return self.ask(request.method, request.environ["RAW_URI"], dict(headers), request.get_data())
+        return self.ask(request.method, request.environ["RAW_URI"], to_pass_on(request), request.get_data())
 
     def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Return what the service answers, past all faults."""
-        connection = HTTPConnection("127.0.0.1", self._behind, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            response = Response(answer.read(), answer.status)
-            # All of its own: the length of what a HEAD asks for is not that of the answer.
-            response.headers = Headers(answer.getheaders())
-            remove_hop_by_hop_headers(response.headers)
-            return response
-        finally:
-            connection.close()
+        return ask(self._behind, method, path, headers, body)
+
+
+def to_pass_on(request: Request) -> dict[str, str]:
+    """Return the headers of a request that are for whom it is passed on to."""
+    headers = Headers(request.headers.items())
+    remove_hop_by_hop_headers(headers)
+    return dict(headers)
+
+
+def ask(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+    """Return what is answered at a port."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        response = Response(answer.read(), answer.status)
+        # All of its own: the length of what a HEAD asks for is not that of the answer.
+        response.headers = Headers(answer.getheaders())
+        remove_hop_by_hop_headers(response.headers)
+        return response
+    finally:
+        connection.close()
 
 
 def free_port() -> int:

@@ -53,11 +53,11 @@ class Source:
     package: str = "."
 
 
-# The newest that Go 1.26 builds; newer logs than 2.2 refuse the attestations of Cosign 3.0.6, which pins that one.
+# The newest that Go 1.26 builds.
 SOURCES = {
     "fulcio": Source("github.com/sigstore/fulcio", "v1.8.8"),
     "tsa": Source("github.com/sigstore/timestamp-authority/v2", "v2.1.3", "./cmd/timestamp-server"),
-    "rekor": Source("github.com/sigstore/rekor-tiles/v2", "v2.2.1", "./cmd/rekor-server/posix"),
+    "rekor": Source("github.com/sigstore/rekor-tiles/v2", "v2.3.0", "./cmd/rekor-server/posix"),
 }
 
 

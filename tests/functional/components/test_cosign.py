@@ -49,14 +49,16 @@ def write(project: Path, inputs: dict[str, str], sha256: str = "") -> None:
     (project / ".gitlab-ci.yml").write_text(yaml.safe_dump(pipeline), encoding="utf-8")
 
 
-def test_cosign_3_on_path_is_used(project: Path, pipe: Pipe, cosign: Path) -> None:
+def test_cosign_on_path_is_used(project: Path, pipe: Pipe, cosign: Path) -> None:
     done = pipe(project, event="tag", variables={"PATH": f"{cosign.parent}:{PATH['PATH']}"})
     assert done.results == {"cosign": "passed"}, done.output
     assert "is on PATH." in done.log("cosign")
     assert done.artifact("cosign", ".cosign/cosign").read_bytes() == cosign.read_bytes()
 
 
-@pytest.mark.parametrize("said", ['{"gitVersion": "v2.4.1"}', "cosign: command not understood"])
+@pytest.mark.parametrize(
+    "said", ['{"gitVersion": "v2.4.1"}', '{"gitVersion": "v3.0.6"}', "cosign: command not understood"]
+)
 def test_another_cosign_on_path_is_refused(said: str, project: Path, pipe: Pipe, tmp_path: Path) -> None:
     other = tmp_path / "bin" / "cosign"
     other.parent.mkdir()
@@ -64,7 +66,7 @@ def test_another_cosign_on_path_is_refused(said: str, project: Path, pipe: Pipe,
     other.chmod(0o755)
     done = pipe(project, event="tag", variables={"PATH": f"{other.parent}:{PATH['PATH']}"})
     assert done.results == {"cosign": "failed"}
-    assert done.last_line("cosign").endswith("the jobs need 3: update it, or take it from PATH.")
+    assert done.last_line("cosign").endswith("the jobs need 3.1 or a newer 3: update it, or take it from PATH.")
 
 
 FAULTS = {"500": {"status": 500}, "503": {"status": 503}, "timeout": {"timeout": 30}, "cut": {"cut": True}}

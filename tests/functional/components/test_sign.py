@@ -113,8 +113,8 @@ def test_services_that_fail_once_or_are_slow_are_asked_again(signed: Signed, sig
 @pytest.mark.parametrize(
     ("name", "fault", "said"),
     [
-        ("fulcio", {"status": 503}, "Fulcio returned 503"),
-        ("tsa", {"status": 503}, "timestamp authority returned 503"),
+        ("fulcio", {"status": 503}, "Fulcio or the timestamp authority answered with an error."),
+        ("tsa", {"status": 503}, "Fulcio or the timestamp authority answered with an error."),
         ("rekor", {"status": 503}, "adding rekor v2 entry"),
         ("rekor", {"timeout": 60}, "No answer within 5 s: from the transparency log"),
     ],

@@ -279,7 +279,7 @@ def test_answers_name_the_registry_and_the_length_of_what_they_leave_out(
     asked = ask("GET", f"{repository}/tags/list")
     scope = "repository:group/subgroup/parcel:pull"
     assert asked.headers["WWW-Authenticate"] == (
-        f'Bearer realm="{gitlab.url}/jwt/auth",service="container_registry",scope="{scope}"'
+        f'Bearer realm="{registry.url}/jwt/auth",service="container_registry",scope="{scope}"'
     )
     allowed = bearer(gitlab, project, "pull,push")
     begun = ask("POST", f"{repository}/blobs/uploads/", allowed)
