@@ -14,7 +14,7 @@ import pytest
 from scripts.__main__ import LOCKS, text_of
 from tools.bare_runner import version_of
 from tools.commands import run
-from tools.options import DECLARED
+from tools.options import DECLARED, ROOT
 from tools.requirements import find_program
 from tools.runner import Executor, Pipe
 from tools.samples.package import COMPONENTS, VERSION
@@ -23,6 +23,7 @@ from tools.stand_ins.gitlab import GitLab
 
 GROUPS = tomllib.loads((LOCKS / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 (UV,), (SBOM,) = GROUPS["uv"], GROUPS["sbom"]
+OF_A_PROJECT = ROOT / "{{cookiecutter.project_slug}}" / "build-requirements.txt"
 REMEDY = "Choose an image or a runner that has Python "
 PLATFORMS = [
     f"{machine}-{system}"
@@ -37,19 +38,19 @@ LACKING = {
 }
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_lock_is_whole_on_every_python_and_platform(group: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock", [*sorted(LOCKS.glob("*.txt")), OF_A_PROJECT], ids=lambda path: path.stem)
+def test_a_lock_is_whole_on_every_python_and_platform(lock: Path, tmp_path: Path) -> None:
     """uv refuses a lock that lacks a package or the hash of the file that it takes."""
     lacking = set()
     for python in DECLARED["_python_versions"]:
         for platform in PLATFORMS:
             target = ("--target", tmp_path, "--python-version", python, "--python-platform", platform)
             options = ("--dry-run", "--require-hashes", "--only-binary", ":all:", "--project", LOCKS)
-            command = ["uv", "pip", "install", *options, *target, "--requirements", LOCKS / f"{group}.txt"]
+            command = ["uv", "pip", "install", *options, *target, "--requirements", lock]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
             assert done.returncode == 0 or "has no usable wheels" in done.stderr, done.stderr
-            lacking |= {(group, platform)} if done.returncode else set()
-    assert lacking == {pair for pair in LACKING if pair[0] == group}
+            lacking |= {(lock.stem, platform)} if done.returncode else set()
+    assert lacking == {pair for pair in LACKING if pair[0] == lock.stem}
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,15 @@ def test_what_jobs_bring_is_locked_by_hashes_and_all_else_the_project_chooses(na
         assert re.fullmatch(f"(?:{REQUIREMENT.pattern})+", lock), lock
 
 
+def test_uv_reads_neither_settings_nor_a_cache_where_no_foreign_code_has_a_business() -> None:
+    """uv does not compare what is in its cache with a hash."""
+    with_uv = [name for name in EVERY_JOB if "# >>> scripts/uv.sh" in component(name)]
+    quiet = [name for name in with_uv if EVERY_JOB[name]["variables"].get("GIT_STRATEGY") == "empty"]
+    assert set(with_uv) & TRUSTED <= set(quiet)
+    for name in quiet:
+        assert EVERY_JOB[name]["variables"]["UV_NO_CONFIG"] == EVERY_JOB[name]["variables"]["UV_NO_CACHE"] == "1", name
+
+
 # Variables by which other programs are told what to do.
 OF_TOOLS = re.compile(r"UV_\w+|GIT_STRATEGY|COVERAGE_FILE|SYFT_\w+|BUILDAH_ISOLATION|PYTHONSAFEPATH")
 
