@@ -11,7 +11,6 @@ from tools.bare_runner import version_of
 from tools.runner import Executor, Pipe
 from tools.samples.baked import Bake, BakedProject, edit
 from tools.stand_ins.gitlab import GitLab
-from tools.stand_ins.gitlab_project import Project
 
 
 def test_a_syntax_error_in_pyproject(project: BakedProject, pipe: Pipe, python: str, warm: dict[str, str]) -> None:
@@ -37,7 +36,7 @@ def test_an_index_that_fails_twice_heals(project: BakedProject, pipe: Pipe, pyth
     here = gitlab.add_project("your-group/my-service")
     job = f"test: [{python}]"
     gitlab.fail_next(2, path="/simple/pytest/", status=500)
-    done = pipe(project.path, job, variables=through(gitlab, here))
+    done = pipe(project.path, job, variables=gitlab.index_variables(here))
     assert done.results == {job: "passed"}
     assert [request.status for request in gitlab.requests("/simple/pytest/")] == [500, 500, 302]
 
@@ -46,7 +45,7 @@ def test_an_index_that_stays_down(project: BakedProject, pipe: Pipe, python: str
     here = gitlab.add_project("your-group/my-service")
     job = f"test: [{python}]"
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
-    done = pipe(project.path, job, "preflight", variables=through(gitlab, here))
+    done = pipe(project.path, job, "preflight", variables=gitlab.index_variables(here))
     assert done.results == {job: "failed", "preflight": "failed"}
     assert "HTTP status server error (500" in done.log(job)
     assert done.last_line(job).endswith("if the package index did not answer, retry the job.")
@@ -59,13 +58,6 @@ def test_an_index_that_stays_down_where_uv_is_not_there(
     here = gitlab.add_project("your-group/my-service")
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
     project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python), docker=False)
-    done = pipe(project.path, "lint", executor=bare_shell, variables=through(gitlab, here))
+    done = pipe(project.path, "lint", executor=bare_shell, variables=gitlab.index_variables(here))
     assert done.results == {"lint": "failed"}
-    assert done.last_line("lint").endswith("see whether the package index answers.")
-
-
-def through(gitlab: GitLab, project: Project) -> dict[str, str]:
-    """Return variables with which a job installs from the index of a project."""
-    host = gitlab.url.removeprefix("http://")
-    index = f"http://gitlab-ci-token:{project.token}@{host}/api/v4/projects/{project.id}/packages/pypi/simple"
-    return {**gitlab.variables(project), "UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index}
+    assert done.last_line("lint").endswith("see whether the package index answers, with the files that PyPI has.")

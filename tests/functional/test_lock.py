@@ -121,3 +121,16 @@ def test_without_it_tox_makes_none(project: BakedProject, warm: dict[str, str]) 
     assert "congratulations" in project.run("tox", "run", "-e", f"lint,{oldest_of_tox()}", env=env)
     assert project.run("git", "status", "--porcelain") == ""
     assert not (project.path / "uv.lock").exists()
+
+
+def test_tox_builds_with_what_is_locked_only(project: BakedProject) -> None:
+    commit_all(project.path)
+    env = environment(project)
+    run("uv", "venv", "--quiet", ".venv", cwd=project.path)
+    run("uv", "pip", "install", "--quiet", "tox-uv", cwd=project.path, env=env)
+    lock = project.path / "build-requirements.txt"
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(re.sub("sha256:.{8}", "sha256:00000000", text), encoding="utf-8")
+    assert "Hash mismatch" in failing(project, "tox", "run", "-e", oldest_of_tox(), env=env)
+    lock.write_text(text, encoding="utf-8")
+    assert "congratulations" in project.run("tox", "run", "-e", oldest_of_tox(), env=env)

@@ -24,6 +24,7 @@ ALWAYS = {
     "LICENSE",
     "MANIFEST.in",
     "README.md",
+    "build-requirements.txt",
     "pyproject.toml",
     "renovate.json",
     "src/my_service/__init__.py",

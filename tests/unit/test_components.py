@@ -165,6 +165,45 @@ def test_jobs_that_are_given_files_begin_in_an_empty_folder() -> None:
     assert "none" not in strategies.values()
 
 
+# Whatever installs something, or runs something that it fetches.
+INSTALLS = re.compile(
+    r"^.*\b(?:pip3? (?:install|download|wheel)|uv (?:run|sync|tool)|uvx|pipx|ensurepip|npm|npx|apt|apt-get|apk|dnf|yum"
+    r"|cargo|gem|go (?:get|install|run)|curl|wget)\b.*$",
+    re.MULTILINE,
+)
+BY_HASH = re.compile(r"pip install .*--no-deps .*--require-hashes --only-binary :all: .*<<'LOCK'$")
+REQUIREMENT = re.compile(r"[\w.-]+==[\w.]+(?: ; .+)?(?: \\\n +--hash=sha256:[0-9a-f]{64})+\n")
+# What the project says, its wheel, and in the last step of verify-published the wheel that was verified.
+OF_THE_PROJECT = re.compile(
+    r'uv sync --locked |uv pip install (?:--python \.venv (?:--no-deps )?)?(?:--group "\$|"\$1"$|dist/\*\.whl$)'
+)
+
+
+def test_what_jobs_bring_is_locked_by_hashes_and_all_else_the_project_chooses(name: str) -> None:
+    _, jobs = parts(name)
+    scripts = [job.get(key, []) for job in jobs.values() for key in ("before_script", "script")]
+    text = "\n".join(line for script in scripts for line in script if isinstance(line, str))
+    for line in INSTALLS.findall(text):
+        if BY_HASH.search(line):
+            continue
+        assert OF_THE_PROJECT.search(line), line
+        assert "==" not in line
+        assert name in FOREIGN or (name, line) == ("verify-published", "uv pip install --python .venv dist/*.whl")
+    locks = re.findall(r"<<'LOCK'\n# >>> \S+\n(.*?)# <<< \S+\nLOCK$", text, re.MULTILINE | re.DOTALL)
+    assert len(locks) == text.count("<<'LOCK'")
+    for lock in locks:
+        assert re.fullmatch(f"(?:{REQUIREMENT.pattern})+", lock), lock
+
+
+def test_uv_reads_neither_settings_nor_a_cache_where_no_foreign_code_has_a_business() -> None:
+    """uv does not compare what is in its cache with a hash."""
+    with_uv = [name for name in EVERY_JOB if "# >>> scripts/uv.sh" in component(name)]
+    quiet = [name for name in with_uv if EVERY_JOB[name]["variables"].get("GIT_STRATEGY") == "empty"]
+    assert set(with_uv) & TRUSTED <= set(quiet)
+    for name in quiet:
+        assert EVERY_JOB[name]["variables"]["UV_NO_CONFIG"] == EVERY_JOB[name]["variables"]["UV_NO_CACHE"] == "1", name
+
+
 # Variables by which other programs are told what to do.
 OF_TOOLS = re.compile(r"UV_\w+|GIT_STRATEGY|COVERAGE_FILE|SYFT_\w+|BUILDAH_ISOLATION|PYTHONSAFEPATH")
 

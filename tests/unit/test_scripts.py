@@ -6,9 +6,11 @@ import base64
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,7 @@ from types import ModuleType
 import pytest
 
 from scripts import attestations, gitlab_api, plain_files, preflight, reproducible_sdist, unambiguous_json
-from scripts.__main__ import ROOT, brought_up_to_date, text_of
+from scripts.__main__ import LOCKS, ROOT, brought_up_to_date, text_of
 from tools.components import component, component_names
 
 JOB = {
@@ -29,8 +31,8 @@ JOB = {
     "UV_HTTP_TIMEOUT": "5",
 }
 PARTS = {
-    path.name: path.read_text(encoding="utf-8")
-    for path in sorted((ROOT / "scripts").glob("*.*"))
+    str(path.relative_to(ROOT / "scripts")): path.read_text(encoding="utf-8")
+    for path in [*sorted((ROOT / "scripts").glob("*.*")), *sorted(LOCKS.glob("*.txt"))]
     if path.name[0] != "_"
 }
 PROGRAMS = [name for name, text in PARTS.items() if 'if __name__ == "__main__":' in text]
@@ -71,6 +73,22 @@ def test_a_part_that_changed_is_written_anew() -> None:
     assert "      trap '" in new
     assert new.endswith("      # <<< scripts/remedy.sh\n    - true\n")
     assert brought_up_to_date(new) == new
+
+
+def test_a_part_brings_the_lock_that_it_takes_in() -> None:
+    old = "    - |\n      # >>> scripts/uv.sh\n      old\n      # <<< scripts/uv.sh\n"
+    new = brought_up_to_date(old)
+    assert "".join(f"      {line}\n" for line in PARTS["locks/uv.txt"].splitlines()) in new
+    assert brought_up_to_date(new) == new
+    assert "--hash" not in PARTS["uv.sh"], "a lock stands in one place"
+
+
+def test_locks_are_those_of_what_is_asked_for() -> None:
+    groups = tomllib.loads((LOCKS / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    assert {path.stem for path in LOCKS.glob("*.txt")} == groups.keys()
+    for group, (tool,) in groups.items():
+        pinned = re.findall(r"^(\S+==\S+)", PARTS[f"locks/{group}.txt"], re.MULTILINE)
+        assert tool in pinned, f"{group}: run: python -m scripts --lock"
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ class GitLab(Server):
             "CI_JOB_TOKEN": project.token,
         }
 
+    def index_variables(self, project: Project) -> dict[str, str]:
+        """Return these, and those with which a job installs from the index of the project."""
+        address = self.pypi(project).replace("://", f"://gitlab-ci-token:{project.token}@")
+        return self.variables(project) | dict.fromkeys(("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), f"{address}/simple")
+
     def identify(self, request: Request) -> str:
         """Return how a request proved to be a job."""
         caller = authenticate(request, self.projects)
