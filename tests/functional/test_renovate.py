@@ -300,6 +300,7 @@ def test_it_leaves_to_the_template_what_is_of_the_template(
         "components": (".gitlab-ci.yml", COMPONENT_PROJECT),
     }
     assert found[of_template[pipeline]].skipped == "disabled"
+    assert found["build-requirements.txt", "setuptools"].skipped == "disabled"
     assert {pipeline for pipeline, key in of_template.items() if key in found} == {pipeline}
     # Without a lock too, all that pyproject.toml names.
     packages = {name for file, name in found if file == "pyproject.toml"}

@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tools.bare_runner import version_of
 from tools.commands import commit_all, run
 from tools.gitlab_ci_local import Expander
@@ -17,24 +19,32 @@ from tools.gitlab_runner.program import VERSION
 from tools.gitlab_runner.runner import NewRunner
 from tools.options import DECLARED
 from tools.runner import Executor
-from tools.samples.baked import TESTS, Bake, BakedProject
+from tools.samples.baked import TESTS, Bake
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.images import RELEASES, uv_image
 from tools.template import edit, tagged_copy
 
 
+@pytest.mark.parametrize(
+    ("event", "flavour"),
+    [("branch", "self-contained"), ("branch", "components"), ("merge request", "self-contained")],
+)
 def test_gitlab_gets_the_reports_and_the_coverage_of_a_fresh_project(
-    project: BakedProject,
+    event: str,
+    flavour: str,
+    bake: Bake,
     new_runner: NewRunner,
     gitlab: GitLab,
     expander: Expander,
     python: str,
     warm: dict[str, str],
 ) -> None:
+    """The next test has a merge request of the other flavour."""
+    project = bake(pipeline=flavour, _python_versions=[python], python_version=python, docker=False)
     commit_all(project.path)
     here = gitlab.add_project("your-group/my-service", project.path)
-    with new_runner() as runner:
-        done = run_pipeline([runner], here, expander, variables=warm)
+    with new_runner(concurrent=2) as runner:
+        done = run_pipeline([runner], here, expander, event, warm)
     test = f"test: [{python}]"
     assert done.results == dict.fromkeys(["preflight", "lint", test, "coverage", "build", "sbom"], "passed"), (
         done.output
