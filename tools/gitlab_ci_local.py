@@ -165,7 +165,7 @@ class Expander:
         return self._once(pipeline, "--preview", "--no-json-schema-validation")
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
-        """Return the names of the jobs that would run for an event.
+        """Return the names of the jobs that would run for an event, whatever it has changed.
 
         What pipelines have in common is asked once: whether a job runs depends on no other.
         """
@@ -177,7 +177,8 @@ class Expander:
             new = {name: probe for name, probe in probes(expanded).items() if asked[name] not in known}
             if new:
                 text = yaml.safe_dump({"stages": expanded.get("stages", []), **new}, sort_keys=False)
-                listed = self._once(text, "--list-json", "--no-json-schema-validation", *arguments_of(event))
+                options = ("--no-json-schema-validation", "--evaluate-rule-changes=false")
+                listed = self._once(text, "--list-json", *options, *arguments_of(event))
                 running = names_of(listed.read_text(encoding="utf-8"))
                 for name in new:
                     known[asked[name]] = [each for each in running if each.partition(": [")[0] == name]

@@ -39,6 +39,7 @@ SOURCES = "\n".join([*FILES, *map(page, FILES)])
 WORDS = {*re.findall(r"[\w-]+", SOURCES), *re.findall(r"\w+", SOURCES)}
 # Names in the documents that others gave.
 ELSEWHERE = {
+    "AST_ENABLE_MR_PIPELINES": "GitLab's own scanners",
     "CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX": "GitLab, beside the address of its dependency proxy",
     "CLONE_NEWUSER": "Linux",
     "KUBERNETES_CPU_REQUEST": "GitLab Runner",

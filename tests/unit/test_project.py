@@ -52,9 +52,14 @@ def test_a_job_is_there_where_all_options_that_own_it_want_it() -> None:
     assert not has_job(answers(publish="pypi", signing="key"), "attest-pypi")
 
 
-def test_every_component_is_in_some_pipeline() -> None:
+# It tells a service the name of every package, which the people of a project have to want.
+OFFERED = {"audit"}
+
+
+def test_every_component_is_in_some_pipeline_or_one_that_people_add() -> None:
     found = {job.component for combination in all_combinations() for job in pipeline(answers(**combination))}
-    assert found == set(component_names())
+    assert found | OFFERED == set(component_names())
+    assert not found & OFFERED
 
 
 @pytest.mark.parametrize("options", all_combinations(), ids=name_of)

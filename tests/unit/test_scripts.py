@@ -12,12 +12,13 @@ import sys
 import tarfile
 import tomllib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from scripts import attestations, gitlab_api, plain_files, preflight, reproducible_sdist, unambiguous_json
+from scripts import attestations, audit, gitlab_api, plain_files, preflight, reproducible_sdist, unambiguous_json
 from scripts.__main__ import LOCKS, ROOT, brought_up_to_date, text_of
 from tools.components import component, component_names
 
@@ -255,3 +256,53 @@ def test_the_table_of_preflight_has_a_remedy_below_what_failed() -> None:
         "",
         "1 check failed.",
     ]
+
+
+OWN = {"name": "My_Service", "version": "1.0", "purl": "pkg:pypi/my-service@1.0"}
+
+
+def test_a_bill_of_materials_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """Dependencies ran where it was made, so anything may stand in it."""
+    components = [
+        OWN,
+        {"name": "Zope.Interface", "version": "7.2", "purl": "pkg:pypi/zope-interface@7.2"},
+        {"name": "evil\n--index-url=https://example.com", "version": "1", "purl": "pkg:pypi/evil@1"},
+        {"name": "evil", "version": "1 --hash=sha256:0", "purl": "pkg:pypi/evil@1"},
+        {"name": "\x1b[2Kfrom-git", "version": "1", "purl": "pkg:github/a/b@1"},
+    ]
+    assert list(audit.packages({"components": components}, "my-service")) == ["zope-interface==7.2"]
+    assert capsys.readouterr().out.splitlines() == [
+        "evil--index-url=https://example.com 1 is of no package index, and is not looked up.",
+        "evil 1 --hash=sha256:0 is of no package index, and is not looked up.",
+        "[2Kfrom-git 1 is of no package index, and is not looked up.",
+    ]
+
+
+@pytest.mark.parametrize("bill", ["", "[]", "{}", '{"components": {"a": 1}}', '{"components": [1]}'])
+def test_what_is_no_bill_of_materials_is_said(bill: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["audit", "--service=https://example.com", "--on-finding=warn"])
+    Path("sbom.cdx.json").write_text(bill, encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^sbom\.cdx\.json is no bill of materials\.$"):
+        audit.main()
+
+
+@pytest.mark.parametrize("ours", ["tool = 1", "tool.py-ci-template = 1", "[[tool.py-ci-template.other]]\nid = 1"])
+def test_settings_of_others_are_not_ours(ours: str) -> None:
+    assert audit.ignored(tomllib.loads(ours), date(2026, 1, 1)) == {}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "1",
+        '[{id = "CVE-1", until = 2027-01-31}]',
+        '[{id = "CVE-1", until = "2027-01-31", reason = "It is so."}]',
+        '[{id = "CVE-1", until = 2027-01-31T00:00:00, reason = "It is so."}]',
+        '[{id = "", until = 2027-01-31, reason = "It is so."}]',
+        '[{id = "CVE-1", until = 2027-01-31, reason = "It is so.", reson = "x"}]',
+    ],
+)
+def test_what_is_ignored_is_written_as_it_has_to_be(entry: str) -> None:
+    with pytest.raises(SystemExit, match=r"is not to be understood: \[\[tool\.py-ci-template\.ignore\]\] in pyproject"):
+        audit.ignored(tomllib.loads(f"tool.py-ci-template.ignore = {entry}"), date(2026, 1, 1))
