@@ -44,6 +44,7 @@ REPORTS = {
     "cobertura": "cobertura-coverage.xml",
     "codequality": "gl-code-quality-report.json",
     "dotenv": ".env",
+    "cyclonedx": "gl-sbom.cdx.json",
 }
 # How jobs may fail, to a runner that asks: `failure_reasons` in `lib/api/entities/ci/job_request/features.rb`.
 FAILURES = [

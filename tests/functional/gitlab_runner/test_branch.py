@@ -57,7 +57,8 @@ def test_gitlab_gets_the_reports_and_the_coverage_of_a_fresh_project(
     assert ET.fromstring(done.builds["coverage"].report("cobertura")).attrib["line-rate"] == "1"  # noqa: S314
     names = sorted(path.rpartition(".")[2] for path in done.builds["build"].files)
     assert names == ["gz", "whl"]
-    assert done.builds["sbom"].files.keys() == {"sbom.cdx.json"}
+    (bill,) = done.builds["sbom"].files.items()
+    assert bill == ("sbom.cdx.json", done.builds["sbom"].report("cyclonedx").encode())
 
 
 def test_a_merge_request_passes_in_containers(
