@@ -23,6 +23,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from packaging.version import InvalidVersion, Version
+
+from scripts.plain_files import write
+
 FOUND, UNANSWERED = 3, 4
 # Seconds before the second and the third attempt.
 PAUSES = (1, 5)
@@ -78,10 +82,19 @@ def packages(bill: Any, own: str) -> Iterator[str]:
         name, version, address = (str(component.get(key, "")) for key in ("name", "version", "purl"))
         if normalized(name) == normalized(own):
             continue
-        if address.startswith("pkg:pypi/") and re.fullmatch(r"[\w.-]+ [\w.!+-]+", f"{name} {version}", re.ASCII):
-            yield f"{normalized(name)}=={version}"
+        pinned = readable(version)
+        if address.startswith("pkg:pypi/") and re.fullmatch(r"[\w.-]+", name, re.ASCII) and pinned:
+            yield f"{normalized(name)}=={pinned}"
         else:
             print(f"{printable(name)} {printable(version)} is of no package index, and is not looked up.")
+
+
+def readable(version: str) -> str | None:
+    """Return a version as pip-audit reads it; with one that it cannot read, it would look up none of the others."""
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return None
 
 
 def printable(text: str) -> str:
@@ -153,7 +166,7 @@ def main() -> int:
     parser.add_argument("--on-finding", choices=["warn", "fail"])
     given = parser.parse_args()
     target = Path("gl-code-quality-report.json")
-    target.write_text("[]\n", encoding="utf-8")
+    write(target, "[]\n")
     project = settings()
     reasons = ignored(project, datetime.now(UTC).date())
     try:
@@ -175,7 +188,7 @@ def main() -> int:
         print(printable(f"{each.package} {each.version}  {', '.join(each.names)}  {remedy(each)}{counts}"))
         if reason is None:
             counting.append(each)
-    target.write_text(json.dumps(report(counting), indent=2) + "\n", encoding="utf-8")
+    write(target, json.dumps(report(counting), indent=2) + "\n")
     print(f"{len(pins)} packages were looked up; {len(counting)} known vulnerabilities count.")
     if not counting:
         return 0

@@ -265,15 +265,17 @@ def test_a_bill_of_materials_is_data(capsys: pytest.CaptureFixture[str]) -> None
     """Dependencies ran where it was made, so anything may stand in it."""
     components = [
         OWN,
-        {"name": "Zope.Interface", "version": "7.2", "purl": "pkg:pypi/zope-interface"},
+        {"name": "Zope.Interface", "version": "7.02", "purl": "pkg:pypi/zope-interface"},
         {"name": "evil\n--index-url=https://example.com", "version": "1", "purl": "pkg:pypi/evil"},
         {"name": "evil", "version": "1 --hash=sha256:0", "purl": "pkg:pypi/evil"},
+        {"name": "evil", "version": "1-of-a-kind", "purl": "pkg:pypi/evil"},
         {"name": "\x1b[2Kfrom-git", "version": "1", "purl": "pkg:github/a/b"},
     ]
     assert list(audit.packages({"components": components}, "my-service")) == ["zope-interface==7.2"]
     assert capsys.readouterr().out.splitlines() == [
         "evil--index-url=https://example.com 1 is of no package index, and is not looked up.",
         "evil 1 --hash=sha256:0 is of no package index, and is not looked up.",
+        "evil 1-of-a-kind is of no package index, and is not looked up.",
         "[2Kfrom-git 1 is of no package index, and is not looked up.",
     ]
 
