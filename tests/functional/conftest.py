@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from tools.bare_runner import bare_executor, make_traversable
+from tools.browser import open_browser
 from tools.commands import commit_all, run
 from tools.options import DECLARED
 from tools.requirements import MissingRequirementError, find_program
@@ -40,6 +42,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     for fixture, group in GROUPS.items():
         if fixture in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser; each test opens pages of its own in it."""
+    with open_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="session")
