@@ -24,8 +24,11 @@ TEMPLATE = Path(__file__).parent
 UNKNOWN_PROJECT = "org/py-ci-template"
 # Answers that name nobody.
 EXAMPLES = ("your-group", "you@example.com")
-# The path of a project in the address of its repository; a letter before a colon is a drive of Windows.
-PROJECT_ADDRESS = re.compile(r"(?:(?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)([\w.-]+(?:/[\w.-]+)+)")
+# Scheme, host, or host of SSH, and path of a project in the address of its repository; a letter before a colon is a
+# drive of Windows.
+PROJECT_ADDRESS = re.compile(
+    r"(?:(?!file:)(\w[\w+.-]*)://(?:[^/@]*@)?([^/]+)/+|(?:[^/:@]*@)?([^/:]{2,}):(?!//)/*)([\w.-]+(?:/[\w.-]+)+)"
+)
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
 
@@ -111,7 +114,11 @@ def check(environment: Environment, answers: dict[str, Any]) -> str:
     if found:
         message = "\n  - ".join(["The project was not made. Please change:", *found])
         questions = {name: default for name, default in declared.items() if not name.startswith("_")}
-        good = kept(environment, answers, questions, {line.partition(" ")[0] for line in found})
+        refused = {line.partition(" ")[0] for line in found}
+        # Of a host that is refused there is no address.
+        known = {**answers, **({"_component_project": ""} if "gitlab_host" in refused else {})}
+        message += f"\nSee {troubleshooting_here(known)}#answers"
+        good = kept(environment, answers, questions, refused)
         command = command_to_go_on(good, questions)
         if command:
             message += f"\n\nThis asks again, and the Enter key keeps what was good:\n\n  {command}\n"
@@ -174,24 +181,44 @@ def git(folder: Path, *question: str) -> str:
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
 
 
-def component_project(answers: Mapping[str, Any]) -> str:
-    """Return the path of the project with the components on GitLab.
-
-    It is what an organisation has set, or where the template came from, over clones on this machine too; empty where
-    that is no address of a project.
-    """
-    if answers["_component_project"]:
-        return str(answers["_component_project"])
+@cache
+def origin_of(template: Path) -> re.Match[str] | None:
+    """Return where a template came from, over clones on this machine too; None where that is no address."""
     # A repository around a template that was unpacked there is not where it came from.
-    folder = TEMPLATE if git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json") else None
+    folder = template if git(template, "rev-parse", "HEAD:./cookiecutter.json") else None
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
         origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
         if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
-            return found[1]
+            return found
         folder = folder / origin.removeprefix("file://") if origin else None
-    return ""
+    return None
+
+
+def component_project(answers: Mapping[str, Any]) -> str:
+    """Return the path of the project with the components on GitLab.
+
+    It is what an organisation has set, or where the template came from; empty where that is no address of a project.
+    """
+    if answers["_component_project"]:
+        return str(answers["_component_project"])
+    found = origin_of(TEMPLATE)
+    return found[4] if found else ""
+
+
+def troubleshooting(answers: Mapping[str, Any]) -> str:
+    """Return the address of the document about what jobs say; empty where nobody knows one."""
+    path = f"-/blob/{answers['_component_version']}/docs/troubleshooting.md"
+    if answers["_component_project"]:
+        return f"https://{answers['gitlab_host']}/{answers['_component_project']}/{path}"
+    found = origin_of(TEMPLATE)
+    if not found:
+        return ""
+    scheme, host, ssh_host, project = found.groups()
+    # The port of SSH is not that of the pages.
+    web = f"{scheme}://{host}" if scheme in ("http", "https") else f"https://{(host or ssh_host).partition(':')[0]}"
+    return f"{web}/{project}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
 
 
 def component_address(answers: Mapping[str, Any]) -> str:
@@ -199,32 +226,47 @@ def component_address(answers: Mapping[str, Any]) -> str:
     return f"$CI_SERVER_FQDN/{component_project(answers) or UNKNOWN_PROJECT}"
 
 
+def troubleshooting_here(answers: Mapping[str, Any]) -> str:
+    """Return where a person finds that document now: its address, or its file in the template."""
+    return troubleshooting(answers) or str(TEMPLATE / "docs" / "troubleshooting.md")
+
+
 def is_update(answers: Mapping[str, Any]) -> bool:
     """Tell whether cruft makes the project only to compare it, in a folder that goes: for an update or a difference."""
     return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:2]))
 
 
-def warnings(answers: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that will not work, or not as one would think, before a person has changed it."""
+def warnings(answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return a line for each thing that will not work, or not as one would think, before a person has changed it.
+
+    By the name of the paragraph about it in docs/troubleshooting.md.
+    """
     host = answers["gitlab_host"]
     examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
     lines = (
-        (examples, f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it."),
         (
+            "examples",
+            examples,
+            f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it.",
+        ),
+        (
+            "components",
             answers["pipeline"] == "components" and not component_project(answers),
             f"The address of the template names no project of GitLab: in .gitlab-ci.yml, write in place of "
             f"{UNKNOWN_PROJECT} the project on {host} that has the components.",
         ),
         (
+            "keyless-host",
             answers["signing"] == "keyless" and host != "gitlab.com",
             f"The public Sigstore knows gitlab.com only: {host} needs one of its own to sign keyless, or signing=key.",
         ),
         (
+            "license",
             answers["publish"] == "pypi" and answers["license"] == "Proprietary",
             "PyPI gives the package to everybody, though its licence reserves all rights: publish=gitlab keeps it.",
         ),
     )
-    return [line for holds, line in lines if holds]
+    return {name: line for name, holds, line in lines if holds}
 
 
 def without_secrets(address: str) -> str | None:
@@ -305,6 +347,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         quoted,
         shell_word,
         template_link,
+        troubleshooting,
+        troubleshooting_here,
         warnings,
     )
 }

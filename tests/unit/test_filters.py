@@ -15,7 +15,16 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 import local_extensions
-from local_extensions import component_project, markdown_text, quoted, shell_word, template_link, warnings
+from local_extensions import (
+    component_project,
+    markdown_text,
+    origin_of,
+    quoted,
+    shell_word,
+    template_link,
+    troubleshooting,
+    warnings,
+)
 from tools.commands import commit_all, run
 from tools.samples.answers import LINES
 
@@ -168,6 +177,12 @@ def test_another_repository_in_the_environment_is_not_asked(
     assert link_of(template)["commit"] == commit
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_known_yet() -> None:
+    """Forget where the template of another test came from, whose folder may have had the same name."""
+    origin_of.cache_clear()
+
+
 SOUND = {
     "gitlab_host": "gitlab.com",
     "gitlab_namespace": "acme",
@@ -177,6 +192,7 @@ SOUND = {
     "publish": "gitlab",
     "license": "Proprietary",
     "_component_project": "",
+    "_component_version": "0.1.0",
 }
 
 
@@ -195,7 +211,7 @@ SOUND = {
 def test_answers_that_do_not_work_together_are_said(answers: dict[str, str], said: str) -> None:
     found = warnings({**SOUND, **answers})
     assert len(found) == bool(said)
-    assert said in "".join(found)
+    assert said in "".join(found.values())
 
 
 @pytest.mark.parametrize(
@@ -232,6 +248,38 @@ def test_components_are_where_the_template_came_from(
     assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
 
 
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://gitlab.com/acme/tools/py-ci-template.git", "https://gitlab.com/acme/tools/py-ci-template/-"),
+        (
+            "https://user:token@gitlab.example.org:8443/acme/template/",
+            "https://gitlab.example.org:8443/acme/template/-",
+        ),
+        ("http://gitlab.example.org/acme/template?private_token=x", "http://gitlab.example.org/acme/template/-"),
+        ("git@gitlab.example.org:acme/template.git", "https://gitlab.example.org/acme/template/-"),
+        ("ssh://git@gitlab.example.org:2222/acme/template.git", "https://gitlab.example.org/acme/template/-"),
+        ("gitlab.example.org:acme/template", "https://gitlab.example.org/acme/template/-"),
+        ("git@github.com:acme/template.git", "https://github.com/acme/template"),
+        ("/srv/git/template.git", ""),
+        ("", ""),
+    ],
+)
+def test_messages_are_explained_where_the_template_came_from(
+    origin: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
+    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    if origin:
+        run("git", "remote", "add", "origin", origin, cwd=tmp_path)
+    commit_all(tmp_path)
+    assert troubleshooting(SOUND) == (f"{page}/blob/0.1.0/docs/troubleshooting.md" if page else "")
+    ours = {**SOUND, "gitlab_host": "git.acme.example/gitlab", "_component_project": "platform/ci"}
+    where = "https://git.acme.example/gitlab/platform/ci/-/blob/0.1.0/docs/troubleshooting.md"
+    assert troubleshooting(ours) == where
+
+
 def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,8 +296,10 @@ def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_f
     monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path / "fifth")
     assert component_project({"_component_project": ""}) == ""
     run("git", "remote", "add", "origin", "git@gitlab.com:acme/template.git", cwd=first)
+    origin_of.cache_clear()
     assert component_project({"_component_project": ""}) == "acme/template"
     run("git", "remote", "set-url", "origin", tmp_path / "fifth", cwd=first)
+    origin_of.cache_clear()
     assert component_project({"_component_project": ""}) == ""
 
 

@@ -151,7 +151,7 @@ def test_a_refusal_is_short_and_leaves_nothing(tmp_path: Path) -> None:
         "  - python_version '3.9' is not supported; choose one of 3.11, 3.12, 3.13, 3.14, 3.15.",
     ]
     assert lines[0] == REFUSED
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def in_file(folder: Path, name: str, text: str) -> Path:
@@ -191,7 +191,9 @@ def refusal(folder: Path, command: list[str | Path], typed: str = "") -> list[st
     # A question stands before it where there is no echo of the Enter key.
     (start,) = (number for number, line in enumerate(lines) if line.endswith(REFUSED))
     problems = [line for line in lines[start + 1 :] if line.startswith("  - ")]
-    after = lines[start + 1 + len(problems) :]
+    explained, *after = lines[start + 1 + len(problems) :]
+    assert explained.startswith("See ")
+    assert explained.endswith("docs/troubleshooting.md#answers")
     # Who was asked gets a command that goes on; nobody else has answered anything yet.
     nobody = {"--no-input", "--replay-file"} & set(map(str, command))
     assert after[:2] == ([] if nobody else ["", GO_ON])
