@@ -155,9 +155,15 @@ def pythons(answers: Mapping[str, Any]) -> Any:
     return project("pythons", answers)
 
 
+def job_image(answers: Mapping[str, Any]) -> Any:
+    """Return the image that the jobs use."""
+    return project("job_image", answers)
+
+
 def absent_paths(answers: Mapping[str, Any]) -> Any:
     """Return the paths of the template that the project does not have."""
-    return project("absent_paths", answers)
+    nobody = [".gitlab/CODEOWNERS"] if answers["gitlab_namespace"] in EXAMPLES else []
+    return [*project("absent_paths", answers), *nobody]
 
 
 def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
@@ -196,6 +202,37 @@ def origin_of(template: Path) -> re.Match[str] | None:
     return None
 
 
+def host_of(origin: re.Match[str]) -> str:
+    """Return the host of the pages of a project; the port of SSH is not theirs."""
+    scheme, host, ssh_host, _ = origin.groups()
+    return str(host) if scheme in ("http", "https") else (host or ssh_host).partition(":")[0]
+
+
+def address_was_typed() -> bool:
+    """Tell whether the command names the template by an address; a folder may be anybody's copy."""
+    typed = [argument for argument in sys.argv[1:] if re.match(r"[\w+.-]+://|[\w.@-]{2,}:\w", argument)]
+    return any(not argument.startswith("file:") and not Path(argument).exists() for argument in typed)
+
+
+@cache
+def known_here(name: str) -> str:
+    """Return what git knows for an answer: who the person is, and on which GitLab the template is.
+
+    Empty where it knows nothing, or nothing that the question takes.
+    """
+    settings = {"author_name": "user.name", "author_email": "user.email"}
+    found = ""
+    if name in settings:
+        found = git(Path.cwd(), "config", "--get", settings[name])
+    elif address_was_typed() and (origin := origin_of(TEMPLATE)):
+        host = host_of(origin)
+        if host not in ("gitlab.com", "github.com"):
+            # Who runs a GitLab has the template in a group of their own; elsewhere it is a stranger's.
+            found = host if name == "gitlab_host" else origin[4].rpartition("/")[0]
+    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
+    return "" if rules["problem"](name, found, "") else found
+
+
 def component_project(answers: Mapping[str, Any]) -> str:
     """Return the path of the project with the components on GitLab.
 
@@ -215,10 +252,8 @@ def troubleshooting(answers: Mapping[str, Any]) -> str:
     found = origin_of(TEMPLATE)
     if not found:
         return ""
-    scheme, host, ssh_host, project = found.groups()
-    # The port of SSH is not that of the pages.
-    web = f"{scheme}://{host}" if scheme in ("http", "https") else f"https://{(host or ssh_host).partition(':')[0]}"
-    return f"{web}/{project}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
+    web = f"{found[1] if found[1] == 'http' else 'https'}://{host_of(found)}"
+    return f"{web}/{found[4]}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
 
 
 def component_address(answers: Mapping[str, Any]) -> str:
@@ -339,6 +374,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         component_address,
         components,
         is_update,
+        job_image,
+        known_here,
         markdown_text,
         pipeline,
         project_url,

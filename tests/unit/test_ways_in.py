@@ -25,6 +25,11 @@ ANSWERS: dict[str, Any] = {
     **DEFAULTS,
     "project_slug": "my-service",
     "package_name": "my_service",
+    # Where git knows nobody.
+    "author_name": "Your Name",
+    "author_email": "you@example.com",
+    "gitlab_host": "gitlab.com",
+    "gitlab_namespace": "your-group",
 }
 VERSION = DECLARED["_component_version"]
 # The Enter key, for each question.
@@ -108,7 +113,7 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
         *(f".gitlab/ci/{name}.yml" for name in images),
     }
     run(*command, "pipeline=components")
-    assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/")]
+    assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/ci/")]
     run(*command)
     assert contents(made_in(tmp_path)) == first
 
