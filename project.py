@@ -55,6 +55,11 @@ OWNED = {
         words=r"(?<!/\.)docker|container image",
         jobs=("build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"),
     ),
+    ("docs", True): Owned(
+        paths=("docs/changelog.md", "docs/conf.py", "docs/index.md"),
+        words=r"sphinx|/(docs|pages)(\.yml|@)",
+        jobs=("docs", "pages"),
+    ),
     ("pre_commit", True): Owned(paths=(".pre-commit-config.yaml",), words=r"pre-commit"),
 }
 
@@ -126,6 +131,7 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
         Job("test", "coverage", python),
         Job("build", "build", python),
         Job("build", "sbom", python),
+        Job("build", "docs", python),
         Job("build", "digests", package),
         Job("build", "build-image"),
         Job("build", "sbom-image", python),
@@ -145,6 +151,7 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
             dict.fromkeys(("PYPI_ID_TOKEN", "PYPI_ID_TOKEN_2", "PYPI_ID_TOKEN_3"), PYPI),
         ),
         Job("publish", "publish-image"),
+        Job("publish", "pages", python),
         Job("verify-published", "verify-published", {**package, **consumer, **signer}),
         Job("release", "release", {**python, "dependencies": publishers}),
     ]

@@ -50,6 +50,8 @@ def test_every_job_of_a_fresh_project_passes(
     variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in supported]
     jobs = ["preflight", "lint", *tests, "coverage", "build", "sbom"]
+    if options["docs"]:
+        jobs += ["docs"] + ["pages"] * (event == "branch")
     if options["docker"]:
         registry: Registry = request.getfixturevalue("registry")
         registry.offer(request.getfixturevalue("podman").base, here)

@@ -48,7 +48,8 @@ def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
 def check_with_tox(project: BakedProject, env: dict[str, str]) -> None:
     """Run them all at once, on the oldest Python of the machine; the first steps below do it on each."""
     oldest = oldest_of_tox()
-    printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage", env=env)
+    docs = ",docs" if project.options["docs"] else ""
+    printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage{docs}", env=env)
     assert f"{oldest}: OK (" in printed
     assert "congratulations" in printed
 

@@ -39,16 +39,17 @@ def test_gitlab_gets_the_reports_and_the_coverage_of_a_fresh_project(
     python: str,
     warm: dict[str, str],
 ) -> None:
-    """The next test has a merge request of the other flavour."""
-    project = bake(pipeline=flavour, _python_versions=[python], python_version=python, docker=False)
+    """The next test has a merge request of the other flavour; of this one a project has a site too."""
+    documented = flavour == "components"
+    options = {"_python_versions": [python], "python_version": python, "docker": False}
+    project = bake(pipeline=flavour, docs=documented, **options)
     commit_all(project.path)
     here = gitlab.add_project("your-group/my-service", project.path)
     with new_runner(concurrent=2) as runner:
         done = run_pipeline([runner], here, expander, event, warm)
     test = f"test: [{python}]"
-    assert done.results == dict.fromkeys(["preflight", "lint", test, "coverage", "build", "sbom"], "passed"), (
-        done.output
-    )
+    jobs = ["preflight", "lint", test, "coverage", "build", "sbom", *(["docs", "pages"] if documented else [])]
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert f"GitLab 19.4.1-ee, runner {VERSION}" in done.log("preflight")
     assert done.coverage == 100
     tests = ET.fromstring(done.builds[test].report("junit")).iter("testcase")  # noqa: S314
@@ -59,6 +60,10 @@ def test_gitlab_gets_the_reports_and_the_coverage_of_a_fresh_project(
     assert names == ["gz", "whl"]
     (bill,) = done.builds["sbom"].files.items()
     assert bill == ("sbom.cdx.json", done.builds["sbom"].report("cyclonedx").encode())
+    if documented:
+        site = done.builds["pages"].files
+        assert b"Return a greeting for a person." in site["public/reference/my_service.app.html"]
+        assert site == done.builds["docs"].files
 
 
 def test_a_merge_request_passes_in_containers(
