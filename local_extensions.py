@@ -208,7 +208,11 @@ def warnings(answers: Mapping[str, Any]) -> list[str]:
     """Return a line for each thing that will not work, or not as one would think, before a person has changed it."""
     host = answers["gitlab_host"]
     examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
+    typed = [name for name, given, _ in (word.partition("=") for word in sys.argv[1:]) if given]
+    # Cookiecutter says nothing of them.
+    unknown = [name for name in typed if name.isidentifier() and name not in answers]
     lines = (
+        (unknown, f"Not an option, and ignored: {', '.join(unknown)}. docs/options.md of the template names all."),
         (examples, f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it."),
         (
             answers["pipeline"] == "components" and not component_project(answers),

@@ -8,8 +8,12 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cookiecutter import generate
+from cookiecutter.utils import create_env_with_context
+from jinja2 import Environment, FileSystemBytecodeCache
 from pytest_cookies.plugin import Cookies
 
 from tools.gitlab_ci_local import Expander
@@ -153,6 +157,22 @@ def bake_with(cookies: Cookies, options: Combination) -> BakedProject:
     result = cookies.bake(extra_context=context, template=str(ROOT))
     assert result.exception is None, result.exception
     return BakedProject(Path(result.project_path), options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _templates_compiled_once(shared_folder: Path) -> Iterator[None]:
+    """Keep what Jinja has made of each file of the template, and renders for each project anew."""
+    cache = shared_folder / "compiled"
+    cache.mkdir(exist_ok=True)
+
+    def environment(*given: Any) -> Environment:
+        made: Environment = create_env_with_context(*given)
+        made.bytecode_cache = FileSystemBytecodeCache(str(cache))
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate, "create_env_with_context", environment)
+        yield
 
 
 @pytest.fixture(scope="session")

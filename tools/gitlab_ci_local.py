@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -19,9 +18,10 @@ import yaml
 from filelock import FileLock
 
 from tools.commands import run
-from tools.components import load
+from tools.components import Loader, load
 from tools.options import ROOT
 from tools.schema import check
+from tools.shared import digest
 
 # How GitLab starts a pipeline, as the variables that it sets.
 # https://docs.gitlab.com/ci/variables/predefined_variables/
@@ -51,10 +51,16 @@ EVENTS = {
 }
 
 
+# That of libyaml, where it is there, takes a tenth of the time.
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 # The project, the name and the version of a component that a pipeline includes.
 INCLUDED = re.compile(r"component: \$CI_SERVER_FQDN/([\w./-]+)/([\w-]+)@([\w.-]+)")
 
 PROBE = "does-the-workflow-start"
+
+# `validate` asks the schema of GitLab in less time.
+PREVIEW = ("--preview", "--no-json-schema-validation")
 
 
 def arguments_of(event: str) -> list[str]:
@@ -106,14 +112,15 @@ def loaded(expanded: Path) -> dict[str, Any]:
     return load(expanded)
 
 
+@lru_cache(maxsize=8)
+def digested_probes(expanded: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the probes of such a file, each with a name of its own among those of all pipelines."""
+    return {name: (digest([name, probe]), probe) for name, probe in probes(loaded(expanded)).items()}
+
+
 def names_of(listed: str) -> list[str]:
     """Return the jobs that would run, from gitlab-ci-local's list."""
     return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
-
-
-def digest(value: Any) -> str:
-    """Return a short name for a value that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list[str]:
@@ -155,35 +162,36 @@ class Expander:
         """Return the file with the pipeline in which includes, inputs and references are resolved.
 
         Components are taken from the working tree, where they are the same files; to fetch each of them with git takes
-        longer than all the rest.
+        longer than all the rest. Comments and spaces make no other pipeline.
         """
-        return self.fetched(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline))
+        pipeline = INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline)
+        return self._once(pipeline, *PREVIEW, key=digest(yaml.load(pipeline, Loader=Loader)))  # noqa: S506
 
     def fetched(self, pipeline: str) -> Path:
         """Return the same file where components are fetched from the clone of the template, as from GitLab."""
-        # `validate` asks the schema of GitLab in less time.
-        return self._once(pipeline, "--preview", "--no-json-schema-validation")
+        return self._once(pipeline, *PREVIEW, key=digest(pipeline))
 
     def jobs(self, pipeline: str, event: str) -> list[str]:
         """Return the names of the jobs that would run for an event, whatever it has changed.
 
         What pipelines have in common is asked once: whether a job runs depends on no other.
         """
-        expanded = loaded(self.preview(pipeline))
-        asked = {name: digest([name, probe]) for name, probe in probes(expanded).items()}
+        expanded = self.preview(pipeline)
+        asked = digested_probes(expanded)
         answers = self.cache / f"{digest(event)}.json"
         with FileLock(answers.with_suffix(".lock")):
             known: dict[str, list[str]] = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
-            new = {name: probe for name, probe in probes(expanded).items() if asked[name] not in known}
+            new = {name: probe for name, (key, probe) in asked.items() if key not in known}
             if new:
-                text = yaml.safe_dump({"stages": expanded.get("stages", []), **new}, sort_keys=False)
+                stages = loaded(expanded).get("stages", [])
+                text = yaml.dump({"stages": stages, **new}, Dumper=Dumper, sort_keys=False)
                 options = ("--no-json-schema-validation", "--evaluate-rule-changes=false")
-                listed = self._once(text, "--list-json", *options, *arguments_of(event))
+                listed = self._once(text, "--list-json", *options, *arguments_of(event), key=digest([text, event]))
                 running = names_of(listed.read_text(encoding="utf-8"))
                 for name in new:
-                    known[asked[name]] = [each for each in running if each.partition(": [")[0] == name]
+                    known[asked[name][0]] = [each for each in running if each.partition(": [")[0] == name]
                 answers.write_text(json.dumps(known), encoding="utf-8")
-        names = [each for name in asked for each in known[asked[name]]]
+        names = [each for key, _ in asked.values() for each in known[key]]
         return [name for name in names if name != PROBE] if PROBE in names else []
 
     def validate(self, pipeline: str) -> None:
@@ -198,7 +206,7 @@ class Expander:
             if not new:
                 return
             checked = self.cache / "new.yml"
-            checked.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
+            checked.write_text(yaml.dump({"stages": content["stages"], **new}, Dumper=Dumper), encoding="utf-8")
             check(checked)
             check(checked, schema=self.oldest_schema)
             verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
@@ -206,8 +214,7 @@ class Expander:
             for name in new:
                 marks[name].touch()
 
-    def _once(self, pipeline: str, *arguments: str) -> Path:
-        key = digest([pipeline, *arguments])
+    def _once(self, pipeline: str, *arguments: str, key: str) -> Path:
         answer = self.cache / f"{key}.yml"
         with FileLock(self.cache / f"{key}.lock"):
             if not answer.exists():

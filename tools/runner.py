@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from tools.commands import run
-from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, digest, names_of, probes
+from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, probes
+from tools.shared import digest
 
 
 @dataclass(frozen=True)

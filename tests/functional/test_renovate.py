@@ -311,7 +311,7 @@ def test_it_leaves_to_the_template_what_is_of_the_template(
 
 
 def test_it_sees_the_lock(bake: Bake, renovate: Renovate) -> None:
-    project = bake(docker=False)
+    project = bake(kind="command")
     edit(project, "pyproject.toml", "dependencies = []", 'dependencies = ["idna>=3"]')
     project.run("uv", "lock", "--quiet", "--upgrade-package=idna==3.7")
     commit_all(project.path)

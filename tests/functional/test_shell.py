@@ -14,7 +14,7 @@ def test_no_job_needs_root_or_bash_or_curl_or_anything_but_python_and_git(
     bake: Bake, pipe: Pipe, bare_shell: Executor, bare_python: Path, gitlab: GitLab
 ) -> None:
     python = version_of(bare_python)
-    project = bake(_python_versions=[python], python_version=python, docker=False)
+    project = bake(_python_versions=[python], python_version=python, kind="command")
     here = gitlab.add_project("your-group/my-service")
     before = owned_outside(project.path)
     done = pipe(project.path, executor=bare_shell, variables=gitlab.variables(here))

@@ -106,7 +106,7 @@ def test_a_pipeline_that_gitlab_would_refuse(project: BakedProject) -> None:
     [
         (["--answer", "docker"], "--answer docker: give it as NAME=VALUE, with a name of docs/options.md"),
         (["--answer", "dokcer=no"], "--answer dokcer=no: give it as NAME=VALUE, with a name of docs/options.md"),
-        (["--answer", "docker=no", "../my-service"], "--answer is for a new project"),
+        (["--answer", "kind=command", "../my-service"], "--answer is for a new project"),
         (["--answer", "author_email=me"], "author_email 'me' is not an email address"),
         (["--answer", "signing=maybe"], "The answers were refused: maybe provided for choice variable signing"),
     ],

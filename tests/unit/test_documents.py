@@ -216,7 +216,7 @@ MESSAGES_ELSEWHERE = {
     "File name has already been taken": "GitLab",
     "Local file and index file do not match": "uv",
     "no matching CertificateIdentity found": "Cosign",
-    "provided for variable docker could not be converted to a boolean": "Cookiecutter",
+    "provided for variable pre_commit could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",
     "error: unrecognized arguments: --cov": "pytest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,14 @@ def test_answers_that_do_not_work_together_are_said(answers: dict[str, str], sai
     found = warnings({**SOUND, **answers})
     assert len(found) == bool(said)
     assert said in "".join(found)
+
+
+def test_a_name_on_the_command_line_that_is_no_option_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://gitlab.example.org/t.git?ref=x"
+    typed = ["cookiecutter", "--output-dir=..", address, "docker=no", "publish=gitlab", "_component_project=", "kinds="]
+    monkeypatch.setattr(sys, "argv", typed)
+    (line,) = warnings(SOUND)
+    assert line.startswith("Not an option, and ignored: docker, kinds. ")
 
 
 @pytest.mark.parametrize(

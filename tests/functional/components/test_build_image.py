@@ -34,6 +34,8 @@ def test_the_image_is_what_the_pipeline_built(imaged: Imaged, podman: Podman, tm
     config = json.loads(podman.run("inspect", "--type", "image", name))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["/opt/app/bin/another"]
+    assert config["ExposedPorts"] == {"8000/tcp": {}}
+    assert config["Healthcheck"]["Test"][0] == "CMD", "the format of the image has a place for it"
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
     assert labels == {
         "title": "another",
