@@ -71,11 +71,8 @@ def test_typed_with_the_enter_key_alone(expected: dict[str, str], tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert contents(made_in(tmp_path)) == expected
-    for prompt in (
-        "Name of the project (My Service)",
-        "1 - MIT: short and permissive",
-        "Add a pre-commit configuration",
-    ):
+    shown = ("Name of the project (My Service)", "1 - MIT: short and permissive", "Add a pre-commit configuration")
+    for prompt in shown:
         assert prompt in done.stdout
     asked = [name for name in DECLARED if not name.startswith("_")]
     assert not [name for name in asked if f"] {name}" in done.stdout], "a question is not in words"

@@ -20,14 +20,14 @@ from tools.stand_ins.registry import Registry
 SIGNING = ["build", "sbom", "digests", "cosign", "build-image", "sbom-image", "digests-image", "sign-image"]
 
 
-def wait_until_healthy(container: str, podman: Podman) -> None:
-    """Wait until the health check of a container passes, or fail with what it printed last; Docker asks by itself."""
+def wait_until_passes(podman: Podman, *command: str) -> None:
+    """Wait until a command of podman passes, or fail with what it printed last."""
     for seconds in (0.2, 0.5, 1, 2, 4):
         time.sleep(seconds)
         with suppress(AssertionError):
-            podman.run("healthcheck", "run", container)
+            podman.run(*command)
             return
-    podman.run("healthcheck", "run", container)
+    podman.run(*command)
 
 
 @dataclass(frozen=True)
