@@ -24,8 +24,11 @@ TEMPLATE = Path(__file__).parent
 UNKNOWN_PROJECT = "org/py-ci-template"
 # Answers that name nobody.
 EXAMPLES = ("your-group", "you@example.com")
-# The path of a project in the address of its repository; a letter before a colon is a drive of Windows.
-PROJECT_ADDRESS = re.compile(r"(?:(?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)([\w.-]+(?:/[\w.-]+)+)")
+# Scheme, host, or host of SSH, and path of a project in the address of its repository; a letter before a colon is a
+# drive of Windows.
+PROJECT_ADDRESS = re.compile(
+    r"(?:(?!file:)(\w[\w+.-]*)://(?:[^/@]*@)?([^/]+)/+|(?:[^/:@]*@)?([^/:]{2,}):(?!//)/*)([\w.-]+(?:/[\w.-]+)+)"
+)
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
 
@@ -111,7 +114,11 @@ def check(environment: Environment, answers: dict[str, Any]) -> str:
     if found:
         message = "\n  - ".join(["The project was not made. Please change:", *found])
         questions = {name: default for name, default in declared.items() if not name.startswith("_")}
-        good = kept(environment, answers, questions, {line.partition(" ")[0] for line in found})
+        refused = {line.partition(" ")[0] for line in found}
+        # Of a host that is refused there is no address.
+        known = {**answers, **({"_component_project": ""} if "gitlab_host" in refused else {})}
+        message += f"\nSee {troubleshooting_here(known)}#answers"
+        good = kept(environment, answers, questions, refused)
         command = command_to_go_on(good, questions)
         if command:
             message += f"\n\nThis asks again, and the Enter key keeps what was good:\n\n  {command}\n"
@@ -148,9 +155,15 @@ def pythons(answers: Mapping[str, Any]) -> Any:
     return project("pythons", answers)
 
 
+def job_image(answers: Mapping[str, Any]) -> Any:
+    """Return the image that the jobs use."""
+    return project("job_image", answers)
+
+
 def absent_paths(answers: Mapping[str, Any]) -> Any:
     """Return the paths of the template that the project does not have."""
-    return project("absent_paths", answers)
+    nobody = [".gitlab/CODEOWNERS"] if answers["gitlab_namespace"] in EXAMPLES else []
+    return [*project("absent_paths", answers), *nobody]
 
 
 def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
@@ -174,24 +187,73 @@ def git(folder: Path, *question: str) -> str:
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
 
 
-def component_project(answers: Mapping[str, Any]) -> str:
-    """Return the path of the project with the components on GitLab.
-
-    It is what an organisation has set, or where the template came from, over clones on this machine too; empty where
-    that is no address of a project.
-    """
-    if answers["_component_project"]:
-        return str(answers["_component_project"])
+@cache
+def origin_of(template: Path) -> re.Match[str] | None:
+    """Return where a template came from, over clones on this machine too; None where that is no address."""
     # A repository around a template that was unpacked there is not where it came from.
-    folder = TEMPLATE if git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json") else None
+    folder = template if git(template, "rev-parse", "HEAD:./cookiecutter.json") else None
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
         origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
         if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
-            return found[1]
+            return found
         folder = folder / origin.removeprefix("file://") if origin else None
-    return ""
+    return None
+
+
+def host_of(origin: re.Match[str]) -> str:
+    """Return the host of the pages of a project; the port of SSH is not theirs."""
+    scheme, host, ssh_host, _ = origin.groups()
+    return str(host) if scheme in ("http", "https") else (host or ssh_host).partition(":")[0]
+
+
+def address_was_typed() -> bool:
+    """Tell whether the command names the template by an address; a folder may be anybody's copy."""
+    typed = [argument for argument in sys.argv[1:] if re.match(r"[\w+.-]+://|[\w.@-]{2,}:\w", argument)]
+    return any(not argument.startswith("file:") and not Path(argument).exists() for argument in typed)
+
+
+@cache
+def known_here(name: str) -> str:
+    """Return what git knows for an answer: who the person is, and on which GitLab the template is.
+
+    Empty where it knows nothing, or nothing that the question takes.
+    """
+    settings = {"author_name": "user.name", "author_email": "user.email"}
+    found = ""
+    if name in settings:
+        found = git(Path.cwd(), "config", "--get", settings[name])
+    elif address_was_typed() and (origin := origin_of(TEMPLATE)):
+        host = host_of(origin)
+        if host not in ("gitlab.com", "github.com"):
+            # Who runs a GitLab has the template in a group of their own; elsewhere it is a stranger's.
+            found = host if name == "gitlab_host" else origin[4].rpartition("/")[0]
+    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
+    return "" if rules["problem"](name, found, "") else found
+
+
+def component_project(answers: Mapping[str, Any]) -> str:
+    """Return the path of the project with the components on GitLab.
+
+    It is what an organisation has set, or where the template came from; empty where that is no address of a project.
+    """
+    if answers["_component_project"]:
+        return str(answers["_component_project"])
+    found = origin_of(TEMPLATE)
+    return found[4] if found else ""
+
+
+def troubleshooting(answers: Mapping[str, Any]) -> str:
+    """Return the address of the document about what jobs say; empty where nobody knows one."""
+    path = f"-/blob/{answers['_component_version']}/docs/troubleshooting.md"
+    if answers["_component_project"]:
+        return f"https://{answers['gitlab_host']}/{answers['_component_project']}/{path}"
+    found = origin_of(TEMPLATE)
+    if not found:
+        return ""
+    web = f"{found[1] if found[1] == 'http' else 'https'}://{host_of(found)}"
+    return f"{web}/{found[4]}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
 
 
 def component_address(answers: Mapping[str, Any]) -> str:
@@ -199,36 +261,55 @@ def component_address(answers: Mapping[str, Any]) -> str:
     return f"$CI_SERVER_FQDN/{component_project(answers) or UNKNOWN_PROJECT}"
 
 
+def troubleshooting_here(answers: Mapping[str, Any]) -> str:
+    """Return where a person finds that document now: its address, or its file in the template."""
+    return troubleshooting(answers) or str(TEMPLATE / "docs" / "troubleshooting.md")
+
+
 def is_update(answers: Mapping[str, Any]) -> bool:
     """Tell whether cruft makes the project only to compare it, in a folder that goes: for an update or a difference."""
     return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:2]))
 
 
-def warnings(answers: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that will not work, or not as one would think, before a person has changed it."""
+def warnings(answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return a line for each thing that will not work, or not as one would think, before a person has changed it.
+
+    By the name of the paragraph about it in docs/troubleshooting.md.
+    """
     host = answers["gitlab_host"]
     examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
     typed = [name for name, given, _ in (word.partition("=") for word in sys.argv[1:]) if given]
     # Cookiecutter says nothing of them.
     unknown = [name for name in typed if name.isidentifier() and name not in answers]
     lines = (
-        (unknown, f"Not an option, and ignored: {', '.join(unknown)}. docs/options.md of the template names all."),
-        (examples, f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it."),
         (
+            "unknown",
+            unknown,
+            f"Not an option, and ignored: {', '.join(unknown)}. docs/options.md of the template names all.",
+        ),
+        (
+            "examples",
+            examples,
+            f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it.",
+        ),
+        (
+            "components",
             answers["pipeline"] == "components" and not component_project(answers),
             f"The address of the template names no project of GitLab: in .gitlab-ci.yml, write in place of "
             f"{UNKNOWN_PROJECT} the project on {host} that has the components.",
         ),
         (
+            "keyless-host",
             answers["signing"] == "keyless" and host != "gitlab.com",
             f"The public Sigstore knows gitlab.com only: {host} needs one of its own to sign keyless, or signing=key.",
         ),
         (
+            "license",
             answers["publish"] == "pypi" and answers["license"] == "Proprietary",
             "PyPI gives the package to everybody, though its licence reserves all rights: publish=gitlab keeps it.",
         ),
     )
-    return [line for holds, line in lines if holds]
+    return {name: line for name, holds, line in lines if holds}
 
 
 def without_secrets(address: str) -> str | None:
@@ -301,6 +382,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         component_address,
         components,
         is_update,
+        job_image,
+        known_here,
         markdown_text,
         pipeline,
         project_url,
@@ -309,6 +392,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         quoted,
         shell_word,
         template_link,
+        troubleshooting,
+        troubleshooting_here,
         warnings,
     )
 }

@@ -97,6 +97,13 @@ def pythons(answers: Mapping[str, Any]) -> list[str]:
     return alive[alive.index(answers["python_version"]) :]
 
 
+def job_image(answers: Mapping[str, Any]) -> str:
+    """Return the image that the jobs use, for the oldest Python of the project."""
+    default = declared("lint")["python_container_image"]["default"]
+    image: str = answers["_component_inputs"].get("python_container_image", default)
+    return image.replace("${PY_CI_PYTHON}", answers["python_version"])
+
+
 def pipeline(answers: Mapping[str, Any]) -> list[Job]:
     """Return the jobs of the project's pipeline, in the order of their stages."""
     signing, publish = answers["signing"], answers["publish"]
@@ -152,6 +159,11 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
 
 def common(organisation: Mapping[str, Any], component: str) -> dict[str, Any]:
     """Return the values of an organisation for the inputs that a component declares."""
+    return {name: value for name, value in organisation.items() if name in declared(component)}
+
+
+def declared(component: str) -> dict[str, Any]:
+    """Return the inputs that a component declares."""
     header = (COMPONENTS / f"{component}.yml").read_text(encoding="utf-8").partition("\n---\n")[0]
-    declared = yaml.safe_load(header)["spec"]["inputs"]
-    return {name: value for name, value in organisation.items() if name in declared}
+    inputs: dict[str, Any] = yaml.safe_load(header)["spec"]["inputs"]
+    return inputs

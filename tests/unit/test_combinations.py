@@ -15,10 +15,14 @@ from tools.samples.baked import BakedProject
 from tools.shared import checked_once
 
 ALWAYS = {
+    ".devcontainer/devcontainer.json",
     ".editorconfig",
     ".gitattributes",
     ".gitignore",
     ".gitlab-ci.yml",
+    ".gitlab/issue_templates/Bug.md",
+    ".gitlab/issue_templates/Proposal.md",
+    ".gitlab/merge_request_templates/Default.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
