@@ -72,10 +72,10 @@ def test_the_same_commit_gives_the_same_image(imaged: Imaged) -> None:
 
 def test_the_format_of_docker_keeps_the_health_check(imaged: Imaged) -> None:
     candidate = f"docker://{imaged.name}:1.0.0-candidate"
-    assert "Healthcheck" not in json.loads(imaged.skopeo("inspect", "--config", candidate))["config"]
+    assert "Healthcheck" not in json.loads(imaged.skopeo("inspect", "--raw", "--config", candidate))["config"]
     done = imaged.release.retry("build-image", BUILDAH_FORMAT="docker")
     assert done.results == {"build-image": "passed"}, done.output
-    check = json.loads(imaged.skopeo("inspect", "--config", candidate))["config"]["Healthcheck"]["Test"]
+    check = json.loads(imaged.skopeo("inspect", "--raw", "--config", candidate))["config"]["Healthcheck"]["Test"]
     assert check[:3] == ["CMD", "python", "-c"]
 
 
