@@ -33,6 +33,18 @@ PROJECT_ADDRESS = re.compile(
 FOLDER = "{{cookiecutter.project_slug}}"
 
 
+@cache
+def run(file: str, source: bytes) -> dict[str, Any]:
+    """Run a file with this content, once; return what it has defined."""
+    return runpy.run_path(file)
+
+
+def rules() -> dict[str, Any]:
+    """Return what `answer_rules.py` has defined."""
+    file = TEMPLATE / "answer_rules.py"
+    return run(str(file), file.read_bytes())
+
+
 def quoted(value: Any) -> str:
     """Return a value as JSON, which is valid TOML for a string and valid YAML for anything."""
     return json.dumps(value, ensure_ascii=False)
@@ -109,8 +121,7 @@ def check(environment: Environment, answers: dict[str, Any]) -> str:
     Nothing in the engine catches the SystemExit, so these lines are the last ones.
     """
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
-    found = rules["problems"](answers, declared)
+    found = rules()["problems"](answers, declared)
     if found:
         message = "\n  - ".join(["The project was not made. Please change:", *found])
         questions = {name: default for name, default in declared.items() if not name.startswith("_")}
@@ -124,19 +135,13 @@ def check(environment: Environment, answers: dict[str, Any]) -> str:
             message += f"\n\nThis asks again, and the Enter key keeps what was good:\n\n  {command}\n"
         sys.exit(message)
     switches = [name for name, value in declared.items() if isinstance(value, bool) and name in answers]
-    answers.update({name: rules["boolean"](answers[name]) for name in switches})
+    answers.update({name: rules()["boolean"](answers[name]) for name in switches})
     return ""
 
 
 def project_url(answers: Mapping[str, Any]) -> str:
     """Return the address of the project on GitLab."""
     return "https://{gitlab_host}/{gitlab_namespace}/{project_slug}".format(**answers)
-
-
-@cache
-def run(file: str, source: bytes) -> dict[str, Any]:
-    """Run a file with this content, once; return what it has defined."""
-    return runpy.run_path(file)
 
 
 def project(name: str, answers: Mapping[str, Any]) -> Any:
@@ -190,12 +195,14 @@ def git(folder: Path, *question: str) -> str:
 @cache
 def origin_of(template: Path) -> re.Match[str] | None:
     """Return where a template came from, over clones on this machine too; None where that is no address."""
-    # A repository around a template that was unpacked there is not where it came from.
-    folder = template if git(template, "rev-parse", "HEAD:./cookiecutter.json") else None
+    folder: Path | None = template
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
         origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
+        # A repository around a template that was unpacked there is not where it came from.
+        if folder == template and origin and not git(template, "rev-parse", "HEAD:./cookiecutter.json"):
+            return None
         if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
             return found
         folder = folder / origin.removeprefix("file://") if origin else None
@@ -215,22 +222,26 @@ def address_was_typed() -> bool:
 
 
 @cache
+def person() -> dict[str, str]:
+    """Return what git knows of the person who asks it, by the names of its settings."""
+    lines = git(Path.cwd(), "config", "--get-regexp", r"^user\.(name|email)$").splitlines()
+    return {name: value for name, _, value in (line.partition(" ") for line in lines)}
+
+
 def known_here(name: str) -> str:
     """Return what git knows for an answer: who the person is, and on which GitLab the template is.
 
     Empty where it knows nothing, or nothing that the question takes.
     """
-    settings = {"author_name": "user.name", "author_email": "user.email"}
     found = ""
-    if name in settings:
-        found = git(Path.cwd(), "config", "--get", settings[name])
+    if name.startswith("author_"):
+        found = person().get(name.replace("author_", "user."), "")
     elif address_was_typed() and (origin := origin_of(TEMPLATE)):
         host = host_of(origin)
         if host not in ("gitlab.com", "github.com"):
             # Who runs a GitLab has the template in a group of their own; elsewhere it is a stranger's.
             found = host if name == "gitlab_host" else origin[4].rpartition("/")[0]
-    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
-    return "" if rules["problem"](name, found, "") else found
+    return "" if not found or rules()["problem"](name, found, "") else found
 
 
 def component_project(answers: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ The filters run this file; it is not imported, as `local_extensions.Filters` exp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,9 +100,12 @@ def pythons(answers: Mapping[str, Any]) -> list[str]:
 
 def job_image(answers: Mapping[str, Any]) -> str:
     """Return the image that the jobs use, for the oldest Python of the project."""
-    default = declared("lint")["python_container_image"]["default"]
-    image: str = answers["_component_inputs"].get("python_container_image", default)
-    return image.replace("${PY_CI_PYTHON}", answers["python_version"])
+    image = answers["_component_inputs"].get("python_container_image")
+    if image is None:
+        # To read the YAML of a component takes longer than all else that is asked here.
+        lint = (COMPONENTS / "lint.yml").read_text(encoding="utf-8")
+        (image,) = re.findall(r"^    python_container_image:\n.+\n      default: (.+)$", lint, re.MULTILINE)
+    return str(image).replace("${PY_CI_PYTHON}", answers["python_version"])
 
 
 def pipeline(answers: Mapping[str, Any]) -> list[Job]:
@@ -159,11 +163,6 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
 
 def common(organisation: Mapping[str, Any], component: str) -> dict[str, Any]:
     """Return the values of an organisation for the inputs that a component declares."""
-    return {name: value for name, value in organisation.items() if name in declared(component)}
-
-
-def declared(component: str) -> dict[str, Any]:
-    """Return the inputs that a component declares."""
     header = (COMPONENTS / f"{component}.yml").read_text(encoding="utf-8").partition("\n---\n")[0]
-    inputs: dict[str, Any] = yaml.safe_load(header)["spec"]["inputs"]
-    return inputs
+    declared = yaml.safe_load(header)["spec"]["inputs"]
+    return {name: value for name, value in organisation.items() if name in declared}

@@ -23,6 +23,7 @@ from local_extensions import (
     known_here,
     markdown_text,
     origin_of,
+    person,
     quoted,
     shell_word,
     template_link,
@@ -187,7 +188,7 @@ def test_another_repository_in_the_environment_is_not_asked(
 def _nothing_is_known_yet() -> None:
     """Forget where the template of another test came from, whose folder may have had the same name."""
     origin_of.cache_clear()
-    known_here.cache_clear()
+    person.cache_clear()
 
 
 SOUND = {
