@@ -93,11 +93,12 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     run("git", "tag", "v1.2.3", cwd=project.path)
     project.run("uv", "build", "--quiet", "--clear", env=env)
     wheel, sdist = distributions(project)
+    sources = set(project.run("git", "ls-files", "src", "tests").split())
     project.run("twine", "check", "--strict", wheel, sdist, env=env)
     assert (wheel.name, sdist.name) == ("my_service-1.2.3-py3-none-any.whl", "my_service-1.2.3.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if not name.startswith("my_service-1.2.3.dist-info/")}
-        assert inside == {f"my_service/{path.name}" for path in (project.path / "src" / "my_service").glob("*.*")}
+        assert inside == {name.removeprefix("src/") for name in sources if name.startswith("src/")}
         metadata = PathDistribution(zipfile.Path(archive, "my_service-1.2.3.dist-info/")).metadata
         licence = archive.read("my_service-1.2.3.dist-info/licenses/LICENSE").decode()
     assert metadata["License-Expression"] == project.pyproject["project"]["license"]
@@ -105,7 +106,6 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     assert licence == project.read("LICENSE")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    sources = {name for name in project.files if name.startswith(("src/", "tests/"))}
     assert {"LICENSE", "README.md", "pyproject.toml", *sources} <= names
 
 
