@@ -174,24 +174,44 @@ def git(folder: Path, *question: str) -> str:
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
 
 
-def component_project(answers: Mapping[str, Any]) -> str:
-    """Return the path of the project with the components on GitLab.
-
-    It is what an organisation has set, or where the template came from, over clones on this machine too; empty where
-    that is no address of a project.
-    """
-    if answers["_component_project"]:
-        return str(answers["_component_project"])
+def origin() -> re.Match[str] | None:
+    """Return the address of a project that the template came from, over clones on this machine too, and its path."""
     # A repository around a template that was unpacked there is not where it came from.
-    folder = TEMPLATE if git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json") else None
+    ours = (TEMPLATE / ".git").exists() or git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json")
+    folder = TEMPLATE if ours else None
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
-        origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
-        if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
-            return found[1]
-        folder = folder / origin.removeprefix("file://") if origin else None
-    return ""
+        address = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
+        if found := PROJECT_ADDRESS.fullmatch(address.rstrip("/").removesuffix(".git")):
+            return found
+        folder = folder / address.removeprefix("file://") if address else None
+    return None
+
+
+def component_project(answers: Mapping[str, Any]) -> str:
+    """Return the path of the project with the components on GitLab.
+
+    It is what an organisation has set, or where the template came from; empty where that is no address of a project.
+    """
+    if answers["_component_project"]:
+        return str(answers["_component_project"])
+    found = origin()
+    return found[1] if found else ""
+
+
+def template_package(answers: Mapping[str, Any]) -> str:
+    """Return what pip and uv take for the version of the template that the project pins; empty where none can be said.
+
+    A folder of this machine is said to nobody: everybody has the file in which this stands.
+    """
+    if answers["_component_project"]:
+        address = f"https://{answers['gitlab_host']}/{answers['_component_project']}"
+    elif found := origin():
+        address = found[0] if "://" in found[0] else f"ssh://{found[0].replace(':', '/', 1)}"
+    else:
+        return ""
+    return f"git+{address}.git@{answers['_component_version']}"
 
 
 def component_address(answers: Mapping[str, Any]) -> str:
@@ -305,6 +325,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         quoted,
         shell_word,
         template_link,
+        template_package,
         warnings,
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 import local_extensions
-from local_extensions import component_project, markdown_text, quoted, shell_word, template_link, warnings
+from local_extensions import (
+    component_project,
+    markdown_text,
+    quoted,
+    shell_word,
+    template_link,
+    template_package,
+    warnings,
+)
 from tools.commands import commit_all, run
 from tools.samples.answers import LINES
 
@@ -230,6 +239,11 @@ def test_components_are_where_the_template_came_from(
     made = {**SOUND, "pipeline": "components"}
     assert bool(warnings(made)) == (not project)
     assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
+    package = template_package({"_component_project": "", "_component_version": "1.2.3"})
+    assert bool(package) == bool(project)
+    assert "token" not in package
+    pattern = rf"git\+(https|ssh)://[\w@.:]+/{project}\.git" + re.escape("@1.2.3")
+    assert not package or re.fullmatch(pattern, package)
 
 
 def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_from(
