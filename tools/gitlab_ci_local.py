@@ -18,9 +18,8 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from tools.commands import run
+from tools.commands import ROOT, run
 from tools.components import load
-from tools.options import ROOT
 from tools.schema import check
 
 # How GitLab starts a pipeline, as the variables that it sets.
@@ -71,12 +70,14 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     The clone of the template answers for each project from which the repository includes components.
     """
     state = repository / ".gitlab-ci-local"
-    run("git", "config", "remote.origin.url", "https://gitlab.com/your-group/my-service.git", cwd=repository)
     included = re.findall(INCLUDED, (repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
     for project, _, version in included:
         # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
         (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
     projects = sorted({project for project, *_ in included})
+    # It is none of these, for which git would say where the clone is.
+    own = next(path for path in ("your-group/my-service", "your-group/another") if path not in projects)
+    run("git", "config", "remote.origin.url", f"https://gitlab.com/{own}.git", cwd=repository)
     answered = "".join(f"\tinsteadOf = https://gitlab.com/{project}.git\n" for project in projects)
     state.mkdir(exist_ok=True)
     git_config = state / "gitconfig"

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cookiecutter.main import cookiecutter
+
 from tools.commands import commit_all, run
 from tools.components import load
 from tools.drawing import Box, Line, svg
-from tools.options import DECLARED, ROOT
-from tools.pipeline import TOOLS, bake
+from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
 from tools.reports import xml
 from tools.runner import Pipeline, pythons_here, run_pipeline, shell_executor
 from tools.samples.merge_request import APP, BRANCH, break_a_test, fix_it
@@ -32,6 +33,11 @@ FOLDER = ROOT / "docs" / "results"
 # What needs no more than Python: neither a key nor a container registry.
 ANSWERS = ["signing=none", "docker=no"]
 TITLE = "Greet everybody"
+TOOLS = {
+    "git": "install it first",
+    "gitlab-ci-local": "run this with tox, which installs it from npm",
+    "rsync": "install it first; gitlab-ci-local copies the project with it",
+}
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,17 @@ def tell(folder: Path, program: str, variables: dict[str, str]) -> Story:
         release = json.loads((here.folder / "releases" / "v1.0.0.json").read_text(encoding="utf-8"))
         packages = sorted(path.name for path in (here.folder / "pypi").iterdir())
     return Story(first, broken, fixed, changes, artifacts, release, packages)
+
+
+def bake(answers: Sequence[str], pythons: list[str], folder: Path) -> Path:
+    """Make a project for these Pythons, with the answers that differ from the defaults."""
+    context = {
+        "_python_versions": pythons,
+        "_component_project": COMPONENT_PROJECT,
+        **dict(answer.split("=", 1) for answer in answers),
+    }
+    made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
+    return Path(made)
 
 
 def look(done: Pipeline, python: str) -> Seen:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tools.commands import run
-from tools.options import ROOT
+from tools.commands import ROOT, run
 
 GROUP = "schema-of-the-oldest-gitlab"
 VENDORED = Path("check_jsonschema", "builtin_schemas", "vendor", "gitlab-ci.json")

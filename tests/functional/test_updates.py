@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.commands import commit_all, run
+from tools.commands import commit_all, copy_working_tree, run
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.requirements import MissingRequirementError
 from tools.samples.baked import BakedProject
-from tools.template import FOLDER, copy_working_tree, edit, tagged_copy
+from tools.template import FOLDER, edit, tagged_copy
 
 VERSION = DECLARED["_component_version"]
 CRUFT = (sys.executable, "-m", "cruft")
