@@ -24,10 +24,25 @@ TEMPLATE = Path(__file__).parent
 UNKNOWN_PROJECT = "org/py-ci-template"
 # Answers that name nobody.
 EXAMPLES = ("your-group", "you@example.com")
-# The path of a project in the address of its repository; a letter before a colon is a drive of Windows.
-PROJECT_ADDRESS = re.compile(r"(?:(?!file:)\w[\w+.-]*://[^/]+/+|[^/:]{2,}:(?!//)/*)([\w.-]+(?:/[\w.-]+)+)")
+# Scheme, host, or host of SSH, and path of a project in the address of its repository; a letter before a colon is a
+# drive of Windows.
+PROJECT_ADDRESS = re.compile(
+    r"(?:(?!file:)(\w[\w+.-]*)://(?:[^/@]*@)?([^/]+)/+|(?:[^/:@]*@)?([^/:]{2,}):(?!//)/*)([\w.-]+(?:/[\w.-]+)+)"
+)
 # The name of the project's folder in the template.
 FOLDER = "{{cookiecutter.project_slug}}"
+
+
+@cache
+def run(file: str, source: bytes) -> dict[str, Any]:
+    """Run a file with this content, once; return what it has defined."""
+    return runpy.run_path(file)
+
+
+def rules() -> dict[str, Any]:
+    """Return what `answer_rules.py` has defined."""
+    file = TEMPLATE / "answer_rules.py"
+    return run(str(file), file.read_bytes())
 
 
 def quoted(value: Any) -> str:
@@ -106,30 +121,27 @@ def check(environment: Environment, answers: dict[str, Any]) -> str:
     Nothing in the engine catches the SystemExit, so these lines are the last ones.
     """
     declared = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
-    rules = runpy.run_path(str(TEMPLATE / "answer_rules.py"))
-    found = rules["problems"](answers, declared)
+    found = rules()["problems"](answers, declared)
     if found:
         message = "\n  - ".join(["The project was not made. Please change:", *found])
         questions = {name: default for name, default in declared.items() if not name.startswith("_")}
-        good = kept(environment, answers, questions, {line.partition(" ")[0] for line in found})
+        refused = {line.partition(" ")[0] for line in found}
+        # Of a host that is refused there is no address.
+        known = {**answers, **({"_component_project": ""} if "gitlab_host" in refused else {})}
+        message += f"\nSee {troubleshooting_here(known)}#answers"
+        good = kept(environment, answers, questions, refused)
         command = command_to_go_on(good, questions)
         if command:
             message += f"\n\nThis asks again, and the Enter key keeps what was good:\n\n  {command}\n"
         sys.exit(message)
     switches = [name for name, value in declared.items() if isinstance(value, bool) and name in answers]
-    answers.update({name: rules["boolean"](answers[name]) for name in switches})
+    answers.update({name: rules()["boolean"](answers[name]) for name in switches})
     return ""
 
 
 def project_url(answers: Mapping[str, Any]) -> str:
     """Return the address of the project on GitLab."""
     return "https://{gitlab_host}/{gitlab_namespace}/{project_slug}".format(**answers)
-
-
-@cache
-def run(file: str, source: bytes) -> dict[str, Any]:
-    """Run a file with this content, once; return what it has defined."""
-    return runpy.run_path(file)
 
 
 def project(name: str, answers: Mapping[str, Any]) -> Any:
@@ -148,9 +160,15 @@ def pythons(answers: Mapping[str, Any]) -> Any:
     return project("pythons", answers)
 
 
+def job_image(answers: Mapping[str, Any]) -> Any:
+    """Return the image that the jobs use."""
+    return project("job_image", answers)
+
+
 def absent_paths(answers: Mapping[str, Any]) -> Any:
     """Return the paths of the template that the project does not have."""
-    return project("absent_paths", answers)
+    nobody = [".gitlab/CODEOWNERS"] if answers["gitlab_namespace"] in EXAMPLES else []
+    return [*project("absent_paths", answers), *nobody]
 
 
 def components(answers: Mapping[str, Any]) -> dict[str, str | None]:
@@ -174,19 +192,56 @@ def git(folder: Path, *question: str) -> str:
     return os.fsdecode(asked.stdout).strip() if asked.returncode == 0 else ""
 
 
-def origin() -> re.Match[str] | None:
-    """Return the address of a project that the template came from, over clones on this machine too, and its path."""
-    # A repository around a template that was unpacked there is not where it came from.
-    ours = (TEMPLATE / ".git").exists() or git(TEMPLATE, "rev-parse", "HEAD:./cookiecutter.json")
-    folder = TEMPLATE if ours else None
+@cache
+def origin_of(template: Path) -> re.Match[str] | None:
+    """Return where a template came from, over clones on this machine too; None where that is no address."""
+    folder: Path | None = template
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
-        address = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
-        if found := PROJECT_ADDRESS.fullmatch(address.rstrip("/").removesuffix(".git")):
+        origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
+        # A repository around a template that was unpacked there is not where it came from.
+        if folder == template and origin and not git(template, "rev-parse", "HEAD:./cookiecutter.json"):
+            return None
+        if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
             return found
-        folder = folder / address.removeprefix("file://") if address else None
+        folder = folder / origin.removeprefix("file://") if origin else None
     return None
+
+
+def host_of(origin: re.Match[str]) -> str:
+    """Return the host of the pages of a project; the port of SSH is not theirs."""
+    scheme, host, ssh_host, _ = origin.groups()
+    return str(host) if scheme in ("http", "https") else (host or ssh_host).partition(":")[0]
+
+
+def address_was_typed() -> bool:
+    """Tell whether the command names the template by an address; a folder may be anybody's copy."""
+    typed = [argument for argument in sys.argv[1:] if re.match(r"[\w+.-]+://|[\w.@-]{2,}:\w", argument)]
+    return any(not argument.startswith("file:") and not Path(argument).exists() for argument in typed)
+
+
+@cache
+def person() -> dict[str, str]:
+    """Return what git knows of the person who asks it, by the names of its settings."""
+    lines = git(Path.cwd(), "config", "--get-regexp", r"^user\.(name|email)$").splitlines()
+    return {name: value for name, _, value in (line.partition(" ") for line in lines)}
+
+
+def known_here(name: str) -> str:
+    """Return what git knows for an answer: who the person is, and on which GitLab the template is.
+
+    Empty where it knows nothing, or nothing that the question takes.
+    """
+    found = ""
+    if name.startswith("author_"):
+        found = person().get(name.replace("author_", "user."), "")
+    elif address_was_typed() and (origin := origin_of(TEMPLATE)):
+        host = host_of(origin)
+        if host not in ("gitlab.com", "github.com"):
+            # Who runs a GitLab has the template in a group of their own; elsewhere it is a stranger's.
+            found = host if name == "gitlab_host" else origin[4].rpartition("/")[0]
+    return "" if not found or rules()["problem"](name, found, "") else found
 
 
 def component_project(answers: Mapping[str, Any]) -> str:
@@ -196,8 +251,20 @@ def component_project(answers: Mapping[str, Any]) -> str:
     """
     if answers["_component_project"]:
         return str(answers["_component_project"])
-    found = origin()
-    return found[1] if found else ""
+    found = origin_of(TEMPLATE)
+    return found[4] if found else ""
+
+
+def troubleshooting(answers: Mapping[str, Any]) -> str:
+    """Return the address of the document about what jobs say; empty where nobody knows one."""
+    path = f"-/blob/{answers['_component_version']}/docs/troubleshooting.md"
+    if answers["_component_project"]:
+        return f"https://{answers['gitlab_host']}/{answers['_component_project']}/{path}"
+    found = origin_of(TEMPLATE)
+    if not found:
+        return ""
+    web = f"{found[1] if found[1] == 'http' else 'https'}://{host_of(found)}"
+    return f"{web}/{found[4]}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
 
 
 def template_package(answers: Mapping[str, Any]) -> str:
@@ -207,7 +274,7 @@ def template_package(answers: Mapping[str, Any]) -> str:
     """
     if answers["_component_project"]:
         address = f"https://{answers['gitlab_host']}/{answers['_component_project']}"
-    elif found := origin():
+    elif found := origin_of(TEMPLATE):
         address = found[0] if "://" in found[0] else f"ssh://{found[0].replace(':', '/', 1)}"
     else:
         return ""
@@ -219,32 +286,47 @@ def component_address(answers: Mapping[str, Any]) -> str:
     return f"$CI_SERVER_FQDN/{component_project(answers) or UNKNOWN_PROJECT}"
 
 
+def troubleshooting_here(answers: Mapping[str, Any]) -> str:
+    """Return where a person finds that document now: its address, or its file in the template."""
+    return troubleshooting(answers) or str(TEMPLATE / "docs" / "troubleshooting.md")
+
+
 def is_update(answers: Mapping[str, Any]) -> bool:
     """Tell whether cruft makes the project only to compare it, in a folder that goes: for an update or a difference."""
     return "_repo_dir" not in answers and bool({"update", "diff"} & set(sys.argv[1:2]))
 
 
-def warnings(answers: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that will not work, or not as one would think, before a person has changed it."""
+def warnings(answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return a line for each thing that will not work, or not as one would think, before a person has changed it.
+
+    By the name of the paragraph about it in docs/troubleshooting.md.
+    """
     host = answers["gitlab_host"]
     examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
     lines = (
-        (examples, f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it."),
         (
+            "examples",
+            examples,
+            f"Still an example: {', '.join(examples)}. Make the project again with yours before you push it.",
+        ),
+        (
+            "components",
             answers["pipeline"] == "components" and not component_project(answers),
             f"The address of the template names no project of GitLab: in .gitlab-ci.yml, write in place of "
             f"{UNKNOWN_PROJECT} the project on {host} that has the components.",
         ),
         (
+            "keyless-host",
             answers["signing"] == "keyless" and host != "gitlab.com",
             f"The public Sigstore knows gitlab.com only: {host} needs one of its own to sign keyless, or signing=key.",
         ),
         (
+            "license",
             answers["publish"] == "pypi" and answers["license"] == "Proprietary",
             "PyPI gives the package to everybody, though its licence reserves all rights: publish=gitlab keeps it.",
         ),
     )
-    return [line for holds, line in lines if holds]
+    return {name: line for name, holds, line in lines if holds}
 
 
 def without_secrets(address: str) -> str | None:
@@ -317,6 +399,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         component_address,
         components,
         is_update,
+        job_image,
+        known_here,
         markdown_text,
         pipeline,
         project_url,
@@ -326,6 +410,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
         shell_word,
         template_link,
         template_package,
+        troubleshooting,
+        troubleshooting_here,
         warnings,
     )
 }

@@ -5,6 +5,7 @@ The filters run this file; it is not imported, as `local_extensions.Filters` exp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,6 +90,16 @@ def pythons(answers: Mapping[str, Any]) -> list[str]:
     """
     alive: list[str] = answers["_python_versions"]
     return alive[alive.index(answers["python_version"]) :]
+
+
+def job_image(answers: Mapping[str, Any]) -> str:
+    """Return the image that the jobs use, for the oldest Python of the project."""
+    image = answers["_component_inputs"].get("python_container_image")
+    if image is None:
+        # To read the YAML of a component takes longer than all else that is asked here.
+        lint = (COMPONENTS / "lint.yml").read_text(encoding="utf-8")
+        (image,) = re.findall(r"^    python_container_image:\n.+\n      default: (.+)$", lint, re.MULTILINE)
+    return str(image).replace("${PY_CI_PYTHON}", answers["python_version"])
 
 
 def pipeline(answers: Mapping[str, Any]) -> list[Job]:

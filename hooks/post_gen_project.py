@@ -36,7 +36,7 @@ def has_program(name: str) -> bool:
     return any(os.access(Path(folder, file), os.X_OK) for folder in os.get_exec_path())
 
 
-def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, linked: bool) -> str:
+def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool) -> str:
     """Return what the person should type now; `url` is the address of the project on GitLab."""
     windows = sys.platform == "win32"
     with_pip = [
@@ -58,23 +58,40 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, link
         f"git remote add origin {url}.git",
         "git push --set-upstream origin main",
     ]
-    lines = ["", f"Made {project.name}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""]
+    return "\n".join(["", f"Made {project.name}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""])
+
+
+def shortcomings(project: PurePath, *, has_git: bool, linked: bool) -> dict:
+    """Return a line for each thing that is not as it should be, by the name of the paragraph about it."""
+    found = {}
     if not has_git:
-        lines.append("Git could not be run; install it first.")
+        found["no-git"] = "Git could not be run; install it first."
     if not linked:
-        lines.append("The template is not in git, so `cruft update` cannot update this project later.")
+        found["not-linked"] = "The template is not in git, so `cruft update` cannot update this project later."
     around = next((str(folder) for folder in Path(project).parents if Path(folder, ".git").exists()), None)
     if around:
-        lines.append(f"It is a repository of its own within {around}, which takes it for a submodule: move it out.")
-    return "\n".join(lines)
+        found["repository-around"] = (
+            f"It is a repository of its own within {around}, which takes it for a submodule: move it out."
+        )
+    return found
 
 
-def main(absent: list, components: dict, url: str, link: str | None, warnings: list, *, silent: bool = False) -> int:
+def main(
+    absent: list,
+    components: dict,
+    url: str,
+    link: str | None,
+    warnings: dict,
+    *,
+    troubleshooting: str = "docs/troubleshooting.md",
+    silent: bool = False,
+) -> int:
     """Finish the project in the current folder; return the exit status.
 
     `absent` are the paths that the project does not have, `components` the files of components by their paths in it.
     `link` is the text of `.cruft.json`; None is for a template that git does not hold, and an empty one for cruft,
-    which writes the link itself. `warnings` are said at the end, but for an update, which is `silent`.
+    which writes the link itself. `warnings` are said at the end with the address of the paragraph of the document on
+    `troubleshooting` that has their name, but for an update, which is `silent`.
     """
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -83,12 +100,14 @@ def main(absent: list, components: dict, url: str, link: str | None, warnings: l
         if link:
             Path(".cruft.json").write_text(link, encoding="utf-8", newline="\n")
     except OSError as error:
+        print(f"See {troubleshooting}#unfinished", file=sys.stderr)
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
     has_git = make_repository()
     if not silent:
-        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv"), linked=link is not None))
-        print(*warnings, sep="\n", end="\n" * bool(warnings))
+        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv")))
+        for name, line in {**shortcomings(Path.cwd(), has_git=has_git, linked=link is not None), **warnings}.items():
+            print(f"{line}\nSee {troubleshooting}#{name}")
     return 0
 
 
@@ -100,6 +119,7 @@ if __name__ == "__main__":
             {{cookiecutter | project_url | python_literal}},
             {{cookiecutter | template_link | python_literal}},
             {{cookiecutter | warnings | python_literal}},
+            troubleshooting={{cookiecutter | troubleshooting_here | python_literal}},
             silent={{cookiecutter | is_update | python_literal}},
         )
     )

@@ -27,7 +27,7 @@ from packaging.version import InvalidVersion, Version
 
 from scripts.plain_files import write
 
-FOUND, UNANSWERED = 3, 4
+FOUND, UNANSWERED, FOUND_AND_RED = 3, 4, 5
 # Seconds before the second and the third attempt.
 PAUSES = (1, 5)
 PROJECT = Path("pyproject.toml")
@@ -192,7 +192,7 @@ def main() -> int:
     print(f"{len(pins)} packages were looked up; {len(counting)} known vulnerabilities count.")
     if not counting:
         return 0
-    return FOUND if given.on_finding == "warn" else 1
+    return FOUND if given.on_finding == "warn" else FOUND_AND_RED
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scripts.gitlab_api import RequestError, ask
 from scripts.plain_files import clear, write
+from scripts.trouble import give_up
 
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 FOLDER = Path(".cosign")
@@ -39,7 +39,10 @@ def found(program: str) -> bytes:
     said = subprocess.run([program, "version", "--json"], capture_output=True, text=True).stdout
     version = json.loads(said).get("gitVersion", "") if said.startswith("{") else "of an unknown version"
     if not usable(version):
-        sys.exit(f"{program} is Cosign {version}; the jobs need 3.1 or a newer 3: update it, or take it from PATH.")
+        give_up(
+            "cosign-old",
+            f"{program} is Cosign {version}; the jobs need 3.1 or a newer 3: update it, or take it from PATH.",
+        )
     print(f"Cosign {version} is on PATH.")
     return Path(program).read_bytes()
 
@@ -50,9 +53,15 @@ def released(name: str, expected: str) -> bytes:
     try:
         content = ask("GET", address).content
     except RequestError as failed:
-        sys.exit(f"{address} did not answer ({failed}): retry the job, or set the input cosign_releases to a mirror.")
+        give_up(
+            "cosign-missing",
+            f"{address} did not answer ({failed}): retry the job, or set the input cosign_releases to a mirror.",
+        )
     if hashlib.sha256(content).hexdigest() != expected:
-        sys.exit(f"{address} does not have the pinned checksum: it is not the released file, and is not used.")
+        give_up(
+            "cosign-changed",
+            f"{address} does not have the pinned checksum: it is not the released file, and is not used.",
+        )
     print(f"{name} has the pinned checksum.")
     return content
 
@@ -64,7 +73,7 @@ def cosign() -> bytes:
         return found(program)
     architecture = ARCHITECTURES.get(platform.machine().lower())
     if platform.system() != "Linux" or not architecture:
-        sys.exit("No checksum is pinned for this kind of machine: install Cosign 3.1 on the runner.")
+        give_up("cosign-missing", "No checksum is pinned for this kind of machine: install Cosign 3.1 on the runner.")
     return released(f"cosign-linux-{architecture}", os.environ[f"PY_CI_COSIGN_SHA256_{architecture.upper()}"])
 
 
@@ -72,7 +81,7 @@ def public_key(name: str) -> bytes:
     """Return the public key of the repository."""
     file = Path(name)
     if file.is_symlink() or not file.is_file():
-        sys.exit(f"Commit the public key of COSIGN_PRIVATE_KEY as {name}, and tag the commit that has it.")
+        give_up("public-key", f"Commit the public key of COSIGN_PRIVATE_KEY as {name}, and tag the commit that has it.")
     return file.read_bytes()
 
 

@@ -1,4 +1,4 @@
-REMEDY="The artifacts are not those that the job cosign handed on. Start a new pipeline, and find out what changed them."
+REMEDY="artifacts-changed The artifacts are not those that the job cosign handed on. Start a new pipeline, and find out what changed them."
 {
   echo "$PY_CI_COSIGN_DIGEST  .cosign/cosign"
   echo "$PY_CI_PROVENANCE_DIGEST  .cosign/provenance.json"

@@ -21,6 +21,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.trouble import give_up, paragraph
+
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 # The oldest with which all jobs work: docs/requirements.md says what needs them, and a test compares it with this.
 OLDEST_GITLAB, OLDEST_RUNNER = "17.3", "17.3"
@@ -175,6 +177,7 @@ def table(name: str, rows: Sequence[tuple[str, Finding]]) -> str:
         lines.append(f"  {'FAIL' if remedy else 'ok':4}  {check:8}  {finding}")
         if remedy:
             lines.append(f"{'':16}-> {remedy}")
+            lines.append(f"{'':19}{paragraph(f'preflight-{check.lower()}')}")
     failed = sum(remedy is not None for _, (_, remedy) in rows)
     return "\n".join([*lines, "", f"{failed or 'No'} check{'' if failed == 1 else 's'} failed."])
 
@@ -196,8 +199,7 @@ def main() -> int:
     given = arguments()
     container = "KUBERNETES_SERVICE_HOST" in os.environ or any(Path(file).exists() for file in CONTAINER_FILES)
     if not os.access(".", os.W_OK):
-        print(f"{Path.cwd()} cannot be written: give it to the user of the runner.")
-        return 1
+        give_up("preflight-folder", f"{Path.cwd()} cannot be written: give it to the user of the runner.")
     with tempfile.TemporaryDirectory(dir=".") as folder:
         tools, asks = environments(folder)
         rows: list[tuple[str, Finding]] = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from scripts.trouble import give_up
 
 # What Cosign asks first; the second says where the others are.
 PUBLIC = {"certificates": ["https://fulcio.sigstore.dev"], "trust": ["https://tuf-repo-cdn.sigstore.dev"]}
@@ -26,9 +27,9 @@ def services() -> tuple[str, dict[str, list[str]]]:
     """Return whose Sigstore it is, and the addresses of its services by what they are for."""
     missing = [name for name in VARIABLES if not Path(os.environ.get(name, "")).is_file()]
     if len(missing) == 1:
-        sys.exit(f"{missing[0]} is missing or no file: set both as variables of the type File.")
+        give_up("keyless-variables", f"{missing[0]} is missing or no file: set both as variables of the type File.")
     if missing and os.environ.get("CI_SERVER_HOST") != "gitlab.com":
-        sys.exit(TWO_WAYS.format(os.environ.get("CI_SERVER_HOST")))
+        give_up("keyless-host", TWO_WAYS.format(os.environ.get("CI_SERVER_HOST")))
     if missing:
         return "the public one", PUBLIC
     try:
@@ -37,9 +38,10 @@ def services() -> tuple[str, dict[str, list[str]]]:
         if not found["certificates"]:
             raise ValueError("without caUrls")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        sys.exit(
+        give_up(
+            "keyless-variables",
             f"{VARIABLES[0]} is no signing configuration of Cosign ({error!r}): "
-            "make it with 'cosign signing-config create'."
+            "make it with 'cosign signing-config create'.",
         )
     return "your own", found
 
@@ -73,7 +75,11 @@ def main() -> None:
             failed = failed or problem is not None
             print(f"  {'FAIL' if problem else 'ok':4}  {kind:12}  {address}  {problem or 'answers'}")
     if failed:
-        sys.exit("\nA release could not be signed. Retry the job later, or open the network to what did not answer.")
+        print()
+        give_up(
+            "keyless-unreachable",
+            "A release could not be signed. Retry the job later, or open the network to what did not answer.",
+        )
 
 
 if __name__ == "__main__":

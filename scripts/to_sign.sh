@@ -1,4 +1,4 @@
-REMEDY="The artifacts are not those that the jobs digests and cosign handed on. Start a new pipeline, and find out what changed them."
+REMEDY="artifacts-changed The artifacts are not those that the jobs digests and cosign handed on. Start a new pipeline, and find out what changed them."
 sha256sum --check --strict <<DIGESTS
 $PY_CI_SHA256SUMS_DIGEST  SHA256SUMS
 $PY_CI_SBOM_DIGEST  sbom.cdx.json

@@ -1,4 +1,4 @@
-REMEDY="Choose an image or a runner that has Python $PY_CI_PYTHON, with uv, or with pip on Linux or macOS, x86_64 or ARM64; see whether the package index answers, with the files that PyPI has."
+REMEDY="python-missing Choose an image or a runner that has Python $PY_CI_PYTHON, with uv, or with pip on Linux or macOS, x86_64 or ARM64; see whether the package index answers, with the files that PyPI has."
 if ! command -v uv; then
   rm -rf .pip .uv && mkdir .pip .uv
   # Tools that look at the project pass over what git ignores.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
@@ -38,12 +39,18 @@ def bare_clone(repository: Path, folder: Path) -> Path:
     return folder
 
 
-def render(name: str, options: Combination) -> str:
-    """Return a file of the project as Cookiecutter renders it."""
+def context_of(options: Combination) -> dict[str, Any]:
+    """Return what Cookiecutter renders a project with: these options, and the defaults of all others."""
     context = generate_context(
         str(ROOT / "cookiecutter.json"), extra_context={"_component_project": COMPONENT_PROJECT, **options}
     )
     context["cookiecutter"] = prompt_for_config(context, no_input=True)
+    return dict(context)
+
+
+def render(name: str, options: Combination) -> str:
+    """Return a file of the project as Cookiecutter renders it."""
+    context = context_of(options)
     environment = create_env_with_context(context)
     environment.loader = FileSystemLoader([ROOT / FOLDER, ROOT / "templates"])
     return str(environment.get_template(name).render(**context))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
+from tools.commands import commit_all
 from tools.runner import Pipe
 from tools.samples.baked import Bake
 from tools.samples.package import add_image, make_project
@@ -45,6 +47,22 @@ def test_every_job_passes_in_a_container_without_tools(bake: Bake, pipe: Pipe, p
     assert found == ["user 0 in /builds/your-group/my-service", "/usr/bin/python3", *missing]
     assert "executor  a container" in done.log("preflight")
     assert len(list(done.artifact("build", "dist").glob("*.whl"))) == 1
+
+
+def test_a_devcontainer_gets_git_and_the_environment(bake: Bake, podman: Podman) -> None:
+    """As a container of the editor: the image, the variables and the command of devcontainer.json."""
+    made = bake(_python_versions=list(RELEASES), python_version="3.11")
+    settings = json.loads(made.read(".devcontainer/devcontainer.json"))
+    assert settings["image"] == uv_image("3.11")
+    told = [f"--env={name}={value}" for name, value in settings["containerEnv"].items()]
+    folder = f"/workspaces/{made.path.name}"
+    script = f"{settings['postCreateCommand']} && git log && uv run pytest --quiet"
+    commit_all(made.path)
+    printed = podman.run(
+        *("run", "--rm", *told, f"--volume={made.path}:{folder}", f"--workdir={folder}"),
+        *(f"localhost/{settings['image']}", "sh", "-ec", script),
+    )
+    assert re.search(r"^\d+ passed", printed, re.MULTILINE), printed
 
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:

@@ -15,10 +15,14 @@ from tools.options import DECLARED, ROOT
 from tools.samples.baked import BakedProject
 
 ALWAYS = {
+    ".devcontainer/devcontainer.json",
     ".editorconfig",
     ".gitattributes",
     ".gitignore",
     ".gitlab-ci.yml",
+    ".gitlab/issue_templates/Bug.md",
+    ".gitlab/issue_templates/Proposal.md",
+    ".gitlab/merge_request_templates/Default.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",

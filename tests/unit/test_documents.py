@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import cookiecutter
 import pytest
 import yaml
 
@@ -182,67 +181,6 @@ def test_every_variable_that_jobs_get_from_outside_is_documented() -> None:
         outside = {word for word in read - own - handed_on if not word.startswith(("CI_", "GITLAB_"))}
         assert outside <= documented.keys(), name
     assert {"PIP_INDEX_URL", "SIGSTORE_TRUSTED_ROOT", "COSIGN_PRIVATE_KEY"} <= documented.keys()
-
-
-def test_what_a_stopped_job_says_is_documented() -> None:
-    (said,) = re.findall(r'echo "(This .+)" ;;', (ROOT / "scripts" / "remedy.sh").read_text(encoding="utf-8"))
-    assert f"**`{said}`**" in page("docs/troubleshooting.md")
-
-
-def test_every_remedy_of_a_job_is_documented() -> None:
-    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")]
-    text = " ".join(" ".join(pages).split())
-    for name in component_names():
-        for remedy in re.findall(r'REMEDY="(.+)"', component(name)):
-            shown = remedy.replace("$PY_CI_PYTHON", "3.x").replace("$CI_ENVIRONMENT_NAME", "signing")
-            shown = shown.replace("$PY_CI_IDENTITY", "--key cosign.pub --insecure-ignore-tlog")
-            assert f"**`{shown}`**" in text, name
-
-
-# Programs whose messages stand in docs/troubleshooting.md.
-MESSAGES_ELSEWHERE = {
-    "Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)": "apt",
-    "are you root?": "apt",
-    "The virtual environment was not created successfully because ensurepip is not available": "Debian's Python",
-    "repository does not exist or may require 'docker login'": "Docker",
-    "fatal: repository '": "git",
-    "detected dubious ownership in repository": "git",
-    "' - content not found": "GitLab",
-    "' - project does not exist or you don't have sufficient permissions": "GitLab",
-    "The project you were looking for could not be found": "GitLab",
-    "This job is stuck because": "GitLab",
-    "401 Unauthorized": "GitLab",
-    "403 Forbidden": "GitLab",
-    "File name has already been taken": "GitLab",
-    "Local file and index file do not match": "uv",
-    "no matching CertificateIdentity found": "Cosign",
-    "provided for variable docker could not be converted to a boolean": "Cookiecutter",
-    "No module named 'local_extensions'": "Python",
-    "pip: no such option: --group": "pip",
-    "error: unrecognized arguments: --cov": "pytest",
-    "Module tests/test_app.py was never imported": "coverage",
-    "No data to combine": "coverage",
-    "ModuleNotFoundError": "Python",
-    "imported but it is a transitive dependency": "deptry",
-    "py314: skipped because could not find python interpreter": "tox",
-}
-# What differs from case to case in a message.
-VARYING = r"\.\.\.|\[|signing|\bv\d[\w.]*|\d\.x|[A-Z]+_[A-Z_]+(?: and [A-Z_]+)?|\(\d+\)|: (?=No module)"
-
-
-def test_messages_that_troubles_are_found_by_are_said() -> None:
-    """By the template or Cookiecutter, as the sources have them, or by another program that is known here."""
-    sources = [page(name) for name in FILES if not name.startswith("tests/")]
-    sources += [file.read_text(encoding="utf-8") for file in Path(cookiecutter.__file__).parent.glob("*.py")]
-    # A message that goes over several lines is in several strings.
-    said = re.sub(r"['\"]\s+f?['\"]|`", "", "\n".join(sources))
-    bold = re.findall(r"\*\*(`.+?`)\*\*", page("docs/troubleshooting.md"), re.DOTALL)
-    messages = [" ".join(message.split()) for part in bold for message in re.findall(r"`(.+?)`", part, re.DOTALL)]
-    for message in messages:
-        parts = [part.strip(", ") for part in re.split(VARYING, message)]
-        ours = all(part in said for part in parts)
-        assert ours or MESSAGES_ELSEWHERE.keys() & parts, message
-    assert len(messages) > 30
 
 
 def test_every_option_has_a_prompt_in_words_with_a_recommendation_where_there_is_a_choice() -> None:

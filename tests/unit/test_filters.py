@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,23 @@ from markdown_it import MarkdownIt
 
 import local_extensions
 from local_extensions import (
+    absent_paths,
     component_project,
+    known_here,
     markdown_text,
+    origin_of,
+    person,
     quoted,
     shell_word,
     template_link,
     template_package,
+    troubleshooting,
     warnings,
 )
 from tools.commands import commit_all, run
+from tools.options import ROOT
 from tools.samples.answers import LINES
+from tools.template import context_of, render
 
 
 @given(LINES)
@@ -177,6 +185,13 @@ def test_another_repository_in_the_environment_is_not_asked(
     assert link_of(template)["commit"] == commit
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_known_yet() -> None:
+    """Forget where the template of another test came from, whose folder may have had the same name."""
+    origin_of.cache_clear()
+    person.cache_clear()
+
+
 SOUND = {
     "gitlab_host": "gitlab.com",
     "gitlab_namespace": "acme",
@@ -186,6 +201,7 @@ SOUND = {
     "publish": "gitlab",
     "license": "Proprietary",
     "_component_project": "",
+    "_component_version": "0.1.0",
 }
 
 
@@ -204,7 +220,7 @@ SOUND = {
 def test_answers_that_do_not_work_together_are_said(answers: dict[str, str], said: str) -> None:
     found = warnings({**SOUND, **answers})
     assert len(found) == bool(said)
-    assert said in "".join(found)
+    assert said in "".join(found.values())
 
 
 @pytest.mark.parametrize(
@@ -246,6 +262,99 @@ def test_components_are_where_the_template_came_from(
     assert not package or re.fullmatch(pattern, package)
 
 
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        ("https://gitlab.com/acme/tools/py-ci-template.git", "https://gitlab.com/acme/tools/py-ci-template/-"),
+        (
+            "https://user:token@gitlab.example.org:8443/acme/template/",
+            "https://gitlab.example.org:8443/acme/template/-",
+        ),
+        ("http://gitlab.example.org/acme/template?private_token=x", "http://gitlab.example.org/acme/template/-"),
+        ("git@gitlab.example.org:acme/template.git", "https://gitlab.example.org/acme/template/-"),
+        ("ssh://git@gitlab.example.org:2222/acme/template.git", "https://gitlab.example.org/acme/template/-"),
+        ("gitlab.example.org:acme/template", "https://gitlab.example.org/acme/template/-"),
+        ("git@github.com:acme/template.git", "https://github.com/acme/template"),
+        ("/srv/git/template.git", ""),
+        ("", ""),
+    ],
+)
+def test_messages_are_explained_where_the_template_came_from(
+    origin: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
+    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    if origin:
+        run("git", "remote", "add", "origin", origin, cwd=tmp_path)
+    commit_all(tmp_path)
+    assert troubleshooting(SOUND) == (f"{page}/blob/0.1.0/docs/troubleshooting.md" if page else "")
+    ours = {**SOUND, "gitlab_host": "git.acme.example/gitlab", "_component_project": "platform/ci"}
+    where = "https://git.acme.example/gitlab/platform/ci/-/blob/0.1.0/docs/troubleshooting.md"
+    assert troubleshooting(ours) == where
+
+
+ABOUT_A_PERSON = [
+    ("author_name", "user.name", "Ada Lovelace", "Ada Lovelace"),
+    ("author_name", "user.name", "{{ 7 * 7 }}", ""),
+    ("author_name", "user.name", "", ""),
+    ("author_email", "user.email", "ada@example.org", "ada@example.org"),
+    ("author_email", "user.email", "nobody", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "known", "default"), ABOUT_A_PERSON)
+def test_a_person_is_asked_with_what_git_knows_of_them(
+    name: str, setting: str, known: str, default: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("git", "config", "--file", tmp_path / "gitconfig", setting, known)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.chdir(tmp_path)
+    assert known_here(name) == default
+
+
+@pytest.mark.parametrize(
+    ("typed", "origin", "host", "group"),
+    [
+        ("https://git.example.org/a/b/template", "https://git.example.org/a/b/template", "git.example.org", "a/b"),
+        ("git@git.example.org:a/template.git", "git@git.example.org:a/template.git", "git.example.org", "a"),
+        ("ours:a/template", "ssh://git@git.example.org:2222/a/template.git", "git.example.org", "a"),
+        ("https://git.example.org:8443/a/b", "https://git.example.org:8443/a/b", "git.example.org:8443", "a"),
+        ("gl:org/py-ci-template", "https://gitlab.com/org/py-ci-template.git", "", ""),
+        ("gh:org/py-ci-template", "https://github.com/org/py-ci-template.git", "", ""),
+        ("template", "https://git.example.org/a/b/template", "", ""),
+        ("file:///srv/template", "https://git.example.org/a/b/template", "", ""),
+    ],
+)
+def test_a_person_is_asked_with_the_gitlab_that_they_have_the_template_from(
+    typed: str, origin: str, host: str, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
+    monkeypatch.setattr("sys.argv", ["cookiecutter", typed])
+    shutil.copy(ROOT / "answer_rules.py", tmp_path)
+    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=tmp_path)
+    run("git", "remote", "add", "origin", origin, cwd=tmp_path)
+    commit_all(tmp_path)
+    assert (known_here("gitlab_host"), known_here("gitlab_namespace")) == (host, group)
+
+
+@pytest.mark.parametrize("group", ["acme/tools", "your-group"])
+def test_a_group_that_is_given_owns_the_code(group: str) -> None:
+    answers = context_of({"gitlab_namespace": group})["cookiecutter"]
+    assert (".gitlab/CODEOWNERS" in absent_paths(answers)) == (group == "your-group")
+    assert render(".gitlab/CODEOWNERS", {"gitlab_namespace": group}).endswith(f"\n* @{group}\n")
+
+
+def test_a_devcontainer_has_the_image_of_the_jobs() -> None:
+    for image in ({}, {"python_container_image": "registry.example.com/python:${PY_CI_PYTHON}"}):
+        made = json.loads(
+            render(".devcontainer/devcontainer.json", {"_component_inputs": image, "project_name": 'A "b"'})
+        )
+        assert made["name"] == 'A "b"'
+        assert made["image"] == ("registry.example.com/python:3.11" if image else "astral/uv:python3.11-trixie-slim")
+
+
 def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,8 +371,10 @@ def test_components_are_where_the_clone_came_from_that_the_template_was_cloned_f
     monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path / "fifth")
     assert component_project({"_component_project": ""}) == ""
     run("git", "remote", "add", "origin", "git@gitlab.com:acme/template.git", cwd=first)
+    origin_of.cache_clear()
     assert component_project({"_component_project": ""}) == "acme/template"
     run("git", "remote", "set-url", "origin", tmp_path / "fifth", cwd=first)
+    origin_of.cache_clear()
     assert component_project({"_component_project": ""}) == ""
 
 

@@ -46,7 +46,7 @@ def test_components_are_copied_or_removed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, '{"template": "é"}\n', []) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, '{"template": "é"}\n', {}) == 0
     assert (folder / ".cruft.json").read_bytes() == '{"template": "é"}\n'.encode()
     assert (folder / ".git" / "HEAD").read_text(encoding="utf-8") == "ref: refs/heads/main\n"
     printed, errors = capfd.readouterr()
@@ -59,31 +59,34 @@ def test_the_project_is_finished_and_says_what_to_do(folder: Path, capfd: pytest
 
 
 def test_a_template_outside_git_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, None, []) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, None, {}) == 0
     assert not (folder / ".cruft.json").exists()
     assert "`cruft update` cannot update this project later" in capfd.readouterr().out
 
 
-def test_what_will_not_work_is_said_last(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, "", ["Fix this.", "And that."]) == 0
-    assert capfd.readouterr().out.endswith("\nFix this.\nAnd that.\n")
+def test_what_will_not_work_is_said_last_with_the_paragraph_about_it(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert post_gen_project.main(ABSENT, {}, URL, "", {"one": "Fix this.", "two": "And that."}) == 0
+    said = "\nFix this.\nSee docs/troubleshooting.md#one\nAnd that.\nSee docs/troubleshooting.md#two\n"
+    assert capfd.readouterr().out.endswith(said)
 
 
 def test_an_update_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, "", ["Fix this."], silent=True) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, "", {"one": "Fix this."}, silent=True) == 0
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_repository_around_the_project_is_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder.parent / ".git").mkdir()
-    assert post_gen_project.main(ABSENT, {}, URL, "", []) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, "", {}) == 0
     printed = capfd.readouterr().out
     assert f"It is a repository of its own within {folder.parent}, which" in printed
     assert (folder / ".git").exists()
 
 
 def test_under_cruft_the_link_is_left_alone(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert post_gen_project.main(ABSENT, {}, URL, "", []) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, "", {}) == 0
     assert not (folder / ".cruft.json").exists()
     assert "cannot update" not in capfd.readouterr().out
 
@@ -92,7 +95,7 @@ def test_a_missing_git_is_no_failure(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
-    assert post_gen_project.main(ABSENT, {}, URL, None, []) == 0
+    assert post_gen_project.main(ABSENT, {}, URL, None, {}) == 0
     printed = capfd.readouterr().out
     assert "  git init --initial-branch main\n" in printed
     assert "Git could not be run; install it first." in printed
@@ -104,7 +107,7 @@ def test_another_repository_in_the_environment_is_left_alone(
     """As when the template is run from a hook of git."""
     other = tmp_path / "other"
     monkeypatch.setenv("GIT_DIR", str(other))
-    post_gen_project.main(ABSENT, {}, URL, None, [])
+    post_gen_project.main(ABSENT, {}, URL, None, {})
     assert (folder / ".git").is_dir()
     assert not other.exists()
 
@@ -113,17 +116,15 @@ def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (folder / ".cruft.json").mkdir()
-    assert post_gen_project.main(ABSENT, {}, URL, "{}", []) == 1
+    assert post_gen_project.main(ABSENT, {}, URL, "{}", {}) == 1
     error = capfd.readouterr().err
-    assert error.startswith("The project could not be finished: ")
+    assert "docs/troubleshooting.md#unfinished\nThe project could not be finished: " in error
     assert error.endswith("Is the folder writable?\n")
 
 
 def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    steps = post_gen_project.next_steps(
-        PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, has_uv=False, linked=True
-    )
+    steps = post_gen_project.next_steps(PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, has_uv=False)
     assert r'cd "C:\My Projects\x"' in steps
     assert r".venv\Scripts\activate" in steps
     assert "python3" not in steps
@@ -135,10 +136,10 @@ def test_the_next_steps_are_for_the_tools_that_are_there(
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'not-there'}{os.pathsep}{programs}")
-    post_gen_project.main(ABSENT, {}, URL, None, [])
+    post_gen_project.main(ABSENT, {}, URL, None, {})
     assert "  python -m pip install --editable . --group dev\n  tox\n" in capfd.readouterr().out
     (programs / "uv").touch(mode=0o755)
-    post_gen_project.main(ABSENT, {}, URL, None, [])
+    post_gen_project.main(ABSENT, {}, URL, None, {})
     printed = capfd.readouterr().out
     assert "  uv sync\n  uv run tox\n" in printed
     assert "pip" not in printed

@@ -253,6 +253,7 @@ def test_the_table_of_preflight_has_a_remedy_below_what_failed() -> None:
         "  ok    image     python",
         "  FAIL  tag       v1",
         "                -> Push another.",
+        "                   See py-ci-template/docs/troubleshooting.md#preflight-tag",
         "",
         "1 check failed.",
     ]

@@ -25,6 +25,11 @@ ANSWERS: dict[str, Any] = {
     **DEFAULTS,
     "project_slug": "my-service",
     "package_name": "my_service",
+    # Where git knows nobody.
+    "author_name": "Your Name",
+    "author_email": "you@example.com",
+    "gitlab_host": "gitlab.com",
+    "gitlab_namespace": "your-group",
 }
 VERSION = DECLARED["_component_version"]
 # The Enter key, for each question.
@@ -108,7 +113,7 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
         *(f".gitlab/ci/{name}.yml" for name in images),
     }
     run(*command, "pipeline=components")
-    assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/")]
+    assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/ci/")]
     run(*command)
     assert contents(made_in(tmp_path)) == first
 
@@ -151,7 +156,7 @@ def test_a_refusal_is_short_and_leaves_nothing(tmp_path: Path) -> None:
         "  - python_version '3.9' is not supported; choose one of 3.11, 3.12, 3.13, 3.14, 3.15.",
     ]
     assert lines[0] == REFUSED
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def in_file(folder: Path, name: str, text: str) -> Path:
@@ -191,7 +196,9 @@ def refusal(folder: Path, command: list[str | Path], typed: str = "") -> list[st
     # A question stands before it where there is no echo of the Enter key.
     (start,) = (number for number, line in enumerate(lines) if line.endswith(REFUSED))
     problems = [line for line in lines[start + 1 :] if line.startswith("  - ")]
-    after = lines[start + 1 + len(problems) :]
+    explained, *after = lines[start + 1 + len(problems) :]
+    assert explained.startswith("See ")
+    assert explained.endswith("docs/troubleshooting.md#answers")
     # Who was asked gets a command that goes on; nobody else has answered anything yet.
     nobody = {"--no-input", "--replay-file"} & set(map(str, command))
     assert after[:2] == ([] if nobody else ["", GO_ON])

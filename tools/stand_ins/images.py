@@ -159,7 +159,7 @@ def make_images(podman: Podman, folder: Path) -> None:
 
     def make(python: str) -> None:
         packages = ["ca-certificates", "python3", "python3-venv"]
-        import_debian(podman, folder / python, RELEASES[python], "essential", packages, python_image(python))
+        import_debian(podman, folder / python, RELEASES[python], "apt", packages, python_image(python))
         add_uv(podman, folder / f"{python}.Containerfile", python)
 
     with ThreadPoolExecutor() as pool:

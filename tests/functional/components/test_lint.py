@@ -22,6 +22,8 @@ def test_a_lint_finding(project: BakedProject, pipe: Pipe, warm: dict[str, str])
     lines = project.path.joinpath("src/my_service/app.py").read_text(encoding="utf-8").splitlines()
     assert ("F401", "src/my_service/app.py", len(lines)) in found
     assert "F401" in done.log("lint")
+    page = "https://gitlab.com/org/py-ci-template/-/blob/0.1.0/docs/troubleshooting.md"
+    assert done.log("lint").splitlines()[-2] == f"See {page}#lint-findings"
     assert done.last_line("lint").startswith("Fix what is named above; 'ruff check --fix'")
 
 

@@ -24,11 +24,11 @@ def test_a_self_managed_gitlab_without_a_sigstore_is_told_of_two_ways_out(signed
 
 def test_a_sigstore_that_is_not_set_up_is_named(sigstore: Sigstore, tmp_path: Path) -> None:
     done = preflight(tmp_path, SIGSTORE_SIGNING_CONFIG=str(sigstore.signing_config))
-    assert done.stderr.startswith("SIGSTORE_TRUSTED_ROOT is missing or no file")
+    assert "#keyless-variables\nSIGSTORE_TRUSTED_ROOT is missing or no file" in done.stderr
     wrong = tmp_path / "wrong.json"
     wrong.write_text("[]", encoding="utf-8")
     done = preflight(tmp_path, **{**sigstore.variables, "SIGSTORE_SIGNING_CONFIG": str(wrong)})
-    assert done.stderr.startswith("SIGSTORE_SIGNING_CONFIG is no signing configuration of Cosign")
+    assert "#keyless-variables\nSIGSTORE_SIGNING_CONFIG is no signing configuration of Cosign" in done.stderr
 
 
 def test_a_service_that_does_not_answer_is_named_before_the_build(sigstore: Sigstore, tmp_path: Path) -> None:
