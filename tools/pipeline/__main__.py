@@ -159,11 +159,12 @@ def find_programs(folder: Path) -> None:
         os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
 
 
-def missing_pythons(wanted: Iterable[str]) -> tuple[set[str], list[Path]]:
-    """Return the Pythons that neither PATH, pyenv nor uv has here, and the folders of those that the first two have."""
-    versions = sorted(set(wanted))
-    found = pythons_here(versions)
-    missing = {version for version in versions if version not in found}
+def find_pythons(pipeline: dict[str, Any]) -> tuple[set[str], list[Path]]:
+    """Return the Pythons that jobs need and neither PATH, pyenv nor uv has here, and the folders of all it names."""
+    wanted = set(wanted_pythons(pipeline).values())
+    named = {*wanted, *re.findall(r"(?<![\w.])3\.\d+(?![\w.])", str(pipeline))}
+    found = pythons_here(sorted(named, key=lambda version: int(version.partition(".")[2])))
+    missing = wanted - found.keys()
     if shutil.which("uv"):
         for version in list(missing):
             command = ("uv", "python", "find", "--no-python-downloads", "--no-project", "--no-config", version)
@@ -300,7 +301,7 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
     missing: set[str] = set()
     folders: list[Path] = []
     if not given.containers:
-        missing, folders = missing_pythons(wanted_pythons(pipeline).values())
+        missing, folders = find_pythons(pipeline)
         if given.pythons == "download":
             missing = set()
     try:
