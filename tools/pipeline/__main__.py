@@ -313,7 +313,8 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
 
 def is_plain(given: argparse.Namespace, console: Console) -> bool:
     """Tell whether lines are printed in place of a table that changes."""
-    return given.plain or not console.is_terminal or os.environ.get("CI") == "true"
+    dull = not console.is_terminal or console.is_dumb_terminal
+    return given.plain or dull or os.environ.get("CI") == "true"
 
 
 def follow(given: argparse.Namespace, ready: Prepared, console: Console) -> tuple[Run, Callable[[str], str]]:

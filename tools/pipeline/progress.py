@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -47,11 +47,6 @@ class Job:
     def seconds(self, now: float) -> float | None:
         """Return how long it took, or takes by now."""
         return None if self.began is None else (now if self.ended is None else self.ended) - self.began
-
-    @property
-    def said(self) -> list[str]:
-        """What it printed, without its commands."""
-        return [line for line in self.log if not line.startswith("$ ")]
 
 
 def clean(text: str) -> str:
@@ -141,15 +136,10 @@ class Progress:
             sign, style = SIGNS[job.status]
             seconds = job.seconds(self.now)
             # Texts, not strings: what a job is called or prints is no markup.
-            row: list[RenderableType] = [
-                Text(sign, style),
-                Text(clean(name)),
-                Text(clean(job.stage)),
-                Text(job.status, style),
-            ]
+            row = [Text(sign, style), Text(clean(name)), Text(clean(job.stage)), Text(job.status, style)]
             row.append(Text("" if seconds is None else f"{seconds:.1f}"))
             if live:
-                row.append(Text(next(reversed(job.log), "") if job.status == "running" else ""))
+                row.append(Text(job.log[-1] if job.log and job.status == "running" else ""))
             table.add_row(*row)
         return table
 
@@ -159,7 +149,7 @@ class Progress:
 
 
 @contextmanager
-def shown(progress: Progress, console: Console, plain: bool) -> Iterator[Callable[[str], None]]:
+def shown(progress: Progress, console: Console, plain: bool) -> Iterator[Callable[[str], object]]:
     """Show a pipeline while it runs; give what takes the lines of its runner."""
     if plain:
 
@@ -170,11 +160,7 @@ def shown(progress: Progress, console: Console, plain: bool) -> Iterator[Callabl
         yield watch
         return
     with Live(progress, console=console, refresh_per_second=4, transient=True, vertical_overflow="crop"):
-        yield lambda line: void(progress.feed(line))
-
-
-def void(_: object) -> None:
-    """Take something, and do nothing: a table shows it by itself."""
+        yield progress.feed
 
 
 def print_end(progress: Progress, console: Console, plain: bool, logs: Mapping[str, object]) -> None:
