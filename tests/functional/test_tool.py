@@ -305,6 +305,19 @@ def test_npm_that_installs_nothing_is_said_and_leaves_nothing(
     assert not list((cache / "py-ci-pipeline").iterdir())
 
 
+def test_it_runs_within_a_hook_of_a_person_whose_commits_have_hooks(small: Path, tmp_path: Path, tool: Tool) -> None:
+    (small / ".gitlab-ci.yml").write_text("test: {script: 'true'}\n", encoding="utf-8")
+    hook = tmp_path / "hooks" / "pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[core]\n\thooksPath = {hook.parent}\n", encoding="utf-8")
+    env = {"GIT_DIR": str(ROOT / "nowhere"), "GIT_INDEX_FILE": str(tmp_path / "index")}
+    status, printed = tool(small, GIT_CONFIG_GLOBAL=str(tmp_path / "gitconfig"), **env)
+    assert status == 0, printed
+    assert rows_of(printed) == {"test": "passed"}
+
+
 STUCK = """
 stages: [build, test]
 quick: {stage: build, script: echo done}

@@ -416,6 +416,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     given = arguments(words)
     console = Console(highlight=False)
+    # Inside a hook of git these name another repository.
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        os.environ.pop(name, None)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
