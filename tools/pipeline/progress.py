@@ -76,15 +76,15 @@ class Progress:
 
     def feed(self, line: str) -> str | None:
         """Take a line of the runner's output; return what changed, if a job began or ended."""
-        text = self._mask(line).rstrip("\r\n")
+        text = line.rstrip("\r\n")
         name = next((name for name in self._names if text.startswith(f"{name} ")), None)
         if name is None:
-            self.output.append(clean(text))
-            self.other += [clean(text)] if text else []
+            self.output.append(clean(self._mask(text)))
+            self.other += [self.output[-1]] if text else []
             return None
         # What a job prints cannot look like a line of the runner, or of another job.
         said = text[len(name) :].lstrip()
-        begin, said = text[: len(text) - len(said)], said[:2] + clean(said[2:])
+        begin, said = text[: len(text) - len(said)], said[:2] + clean(self._mask(said[2:]))
         if not HIDDEN.match(said):
             self.output.append(f"{begin}{said}")
         job = self.jobs[name]
