@@ -258,7 +258,12 @@ def test_a_report_that_is_none_spoils_no_other(tmp_path: Path) -> None:
         "test": {
             "script": [],
             "artifacts": {
-                "reports": {"junit": ["junit.xml"], "codequality": "quality.json", "cyclonedx": ["a.json", "b.json"]}
+                "reports": {
+                    "junit": ["junit.xml", "/etc/passwd", "../x.xml"],
+                    "codequality": "quality.json",
+                    "cyclonedx": ["a.json", "b.json"],
+                    "coverage_report": {"coverage_format": "jacoco"},
+                }
             },
         }
     }

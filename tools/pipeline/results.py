@@ -81,11 +81,12 @@ def folder_of(job: str) -> str:
 
 
 def reports(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return the reports that a job declares: the kind and the path of each."""
-    for kind, value in (job.get("artifacts") or {}).get("reports", {}).items():
-        paths = value["path"] if isinstance(value, dict) else value
-        for path in [paths] if isinstance(paths, str) else paths:
-            yield kind, path
+    """Return the reports that a job declares: the kind and the path of each, which leads nowhere else."""
+    for kind, value in ((job.get("artifacts") or {}).get("reports") or {}).items():
+        paths = value.get("path") if isinstance(value, dict) else value
+        for path in [paths] if isinstance(paths, str) else paths or []:
+            if not Path(path).is_absolute() and ".." not in Path(path).parts:
+                yield kind, path
 
 
 def with_reports_as_artifacts(pipeline: dict[str, Any]) -> dict[str, Any]:
