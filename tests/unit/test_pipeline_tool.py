@@ -18,7 +18,7 @@ from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.pipeline.__main__ import arguments, grouped, masking
 from tools.pipeline.page import Run, excerpt, graph, ranges, render, shortened
 from tools.pipeline.plan import Plan, UnknownJobError, critical_path, drawing, make_plan
-from tools.pipeline.progress import Progress, clean
+from tools.pipeline.progress import Progress, clean, print_end, say, shown
 from tools.pipeline.results import Case, Results, Source, read
 from tools.template import render as render_file
 
@@ -313,3 +313,20 @@ def test_the_package_has_the_modules_that_the_tool_needs_and_no_others() -> None
     names = {re.split("[<>=]", each)[0] for each in settings["project"]["dependencies"]}
     pinned = {each.partition("==")[0] for each in settings["dependency-groups"]["tests"] if isinstance(each, str)}
     assert names <= pinned
+
+
+def test_what_a_job_is_called_reaches_no_terminal_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "evil\x1b[2J\x07"
+    made = make_plan({"stages": ["test"], name: {"script": ["x"]}}, [name], [], [], "branch")
+    progress = Progress(made.jobs)
+    with shown(progress, Console(), plain=True) as watch:
+        watch(f"{name} starting shell (test)\n")
+        watch(f"{name} > text\n")
+        watch(f"{name} finished in 1 s  FAIL 1\n")
+    print_end(progress, Console(), True, {name: "x.log"})
+    print_end(progress, Console(force_terminal=True, color_system=None), False, {name: "x.log"})
+    say(Console(), drawing(made))
+    printed = capsys.readouterr().out
+    assert "\x07" not in printed
+    assert "\x1b[2J" not in printed
+    assert printed.count("evil") == 7

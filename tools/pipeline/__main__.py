@@ -21,7 +21,6 @@ from typing import Any
 import platformdirs
 import yaml
 from rich.console import Console
-from rich.text import Text
 
 from tools.commands import commit_all, copy_working_tree, run
 from tools.components import TEMPLATES, component
@@ -30,7 +29,7 @@ from tools.pipeline import npm
 from tools.pipeline.key import make_key_pair
 from tools.pipeline.page import Run, render
 from tools.pipeline.plan import Plan, UnknownJobError, drawing, make_plan, scripts, wanted_pythons
-from tools.pipeline.progress import Progress, print_end, shown
+from tools.pipeline.progress import Progress, print_end, say, shown
 from tools.pipeline.results import folder_of, keep, read, with_reports_as_artifacts
 from tools.runner import Executor, Variable, expand, pythons_here, run_pipeline, set_refs, shell_executor
 from tools.stand_ins.gitlab import GitLab, package_index
@@ -399,7 +398,7 @@ def run_prepared(given: argparse.Namespace, ready: Prepared, console: Console) -
         lines.append("Interrupted: all jobs were ended.")
     page = (output / PAGE).as_uri()
     for line in [*lines, f"Artifacts, reports and logs: {output}", f"Page: {page}"]:
-        console.print(Text(line), soft_wrap=True)
+        say(console, line)
     if given.open:
         webbrowser.open(page)
     return {"passed": PASSED, "failed": FAILED, "interrupted": INTERRUPTED}[done.status]
@@ -415,7 +414,7 @@ def interrupt(*_: object) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     given = arguments(words)
-    console = Console(highlight=False)
+    console, errors = Console(highlight=False), Console(highlight=False, stderr=True)
     # Inside a hook of git these name another repository.
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         os.environ.pop(name, None)
@@ -428,16 +427,16 @@ def main(words: Sequence[str] | None = None) -> int:
             return show(given, ready.plan, console)
         if not ready.plan.jobs:
             for line in grouped(ready.plan.left_out):
-                console.print(Text(line), soft_wrap=True)
+                say(console, line)
             console.print(f"No job runs for this event: {given.event}.")
             return UNUSABLE if ready.plan.left_out else PASSED
         return run_prepared(given, ready, console)
     except UnusableError as problem:
-        print(problem, file=sys.stderr)
+        say(errors, str(problem))
     except (AssertionError, OSError) as problem:
-        print(f"The pipeline could not run: {problem}", file=sys.stderr)
+        say(errors, f"The pipeline could not run: {problem}")
     except KeyboardInterrupt:
-        print("Interrupted: no job runs.", file=sys.stderr)
+        say(errors, "Interrupted: no job runs.")
         return INTERRUPTED
     finally:
         # What a container wrote may be root's.
@@ -448,13 +447,13 @@ def main(words: Sequence[str] | None = None) -> int:
 def show(given: argparse.Namespace, plan: Plan, console: Console) -> int:
     """Print what would run, as a list or as a graph."""
     if given.graph:
-        console.print(Text(drawing(plan)), soft_wrap=True)
+        say(console, drawing(plan))
     else:
         width = max(map(len, plan.jobs), default=0)
         for name, stage in plan.jobs.items():
-            console.print(Text(f"{name:{width}}  {stage}"), soft_wrap=True)
+            say(console, f"{name:{width}}  {stage}")
     for line in grouped(plan.left_out):
-        console.print(Text(line), soft_wrap=True)
+        say(console, line)
     return PASSED
 
 

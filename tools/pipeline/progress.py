@@ -56,6 +56,11 @@ def clean(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print lines as they are, but for what a terminal would act on."""
+    console.print(Text("\n".join(map(clean, text.split("\n"))), style), soft_wrap=True)
+
+
 class Progress:
     """The jobs of a pipeline that runs; `mask` is applied to all that they print."""
 
@@ -115,11 +120,13 @@ class Progress:
     @property
     def text(self) -> str:
         """The jobs as a table of plain text: name, status and seconds."""
-        width = max(len(name) for name in ["job", *self.jobs])
+        width = max(len(clean(name)) for name in ["job", *self.jobs])
         lines = [f"{'job':{width}}  status  seconds"]
         for name, job in self.jobs.items():
             seconds = job.seconds(self.now)
-            lines.append(f"{name:{width}}  {job.status}  {'' if seconds is None else f'{seconds:7.1f}'}".rstrip())
+            lines.append(
+                f"{clean(name):{width}}  {job.status}  {'' if seconds is None else f'{seconds:7.1f}'}".rstrip()
+            )
         return "\n".join(lines)
 
     def table(self, title: str = "", live: bool = False) -> Table:
@@ -155,7 +162,7 @@ def shown(progress: Progress, console: Console, plain: bool) -> Iterator[Callabl
 
         def watch(line: str) -> None:
             if changed := progress.feed(line):
-                console.print(Text(changed))
+                say(console, changed)
 
         yield watch
         return
@@ -166,9 +173,10 @@ def shown(progress: Progress, console: Console, plain: bool) -> Iterator[Callabl
 def print_end(progress: Progress, console: Console, plain: bool, logs: Mapping[str, object]) -> None:
     """Print the logs of failed jobs, as far as they tell why, with where all of each is; then the table."""
     for name in progress.failed:
-        job = progress.jobs[name]
-        console.print(Text(f"\n{name}: the end of its log, which is {logs[name]}", "bold"), soft_wrap=True)
-        for line in job.log[-TAIL:]:
-            console.print(Text(f"  {line}"), soft_wrap=True)
+        say(console, f"\n{name}: the end of its log, which is {logs[name]}", "bold")
+        say(console, "\n".join(f"  {line}" for line in progress.jobs[name].log[-TAIL:]))
     console.print()
-    console.print(Text(progress.text) if plain else progress.table(), soft_wrap=plain)
+    if plain:
+        say(console, progress.text)
+    else:
+        console.print(progress.table())
