@@ -224,20 +224,23 @@ def running(program: str, pipeline: dict[str, Any], event: str, repository: Path
 
 
 def throw_away_key(plan: Plan, variables: dict[str, Any], copy: Path) -> str:
-    """Give a job that signs with a key one that is made for this run, where a person has given none; say so."""
-    for job in scripts(plan.pipeline).values():
-        if f"env://{KEY}" not in str(job) or KEY in variables:
-            continue
-        pair = make_key_pair()
+    """Give the jobs that sign with a key one that is made for this run, where a person has given none; say so."""
+    jobs = scripts(plan.pipeline)
+    signing = [job for job in jobs.values() if f"env://{KEY}" in str(job)]
+    public = jobs.get("cosign", {}).get("variables", {}).get("PY_CI_PUBLIC_KEY")
+    if KEY in variables or not (signing or public):
+        return ""
+    pair = make_key_pair()
+    for job in signing:
         environment = job.get("environment") or "*"
         scope = environment["name"] if isinstance(environment, dict) else environment
         variables[KEY] = Variable(pair.private, protected=True, environment=scope)
         variables[PASSWORD] = Variable(pair.password, protected=True, environment=scope)
-        public = scripts(plan.pipeline).get("cosign", {}).get("variables", {}).get("PY_CI_PUBLIC_KEY") or "cosign.pub"
-        (copy / public).write_text(pair.public, encoding="utf-8")
-        run("git", "add", "--force", public, cwd=copy)
-        return f"A key that was made for this run signs, and goes with it; {public} of the copy is its public key."
-    return ""
+    file = public or "cosign.pub"
+    (copy / file).parent.mkdir(parents=True, exist_ok=True)
+    (copy / file).write_text(pair.public, encoding="utf-8")
+    run("git", "add", "--force", file, cwd=copy)
+    return f"A key that was made for this run signs, and goes with it; {file} of the copy is its public key."
 
 
 def executor(containers: str | None, pythons: list[Path]) -> Executor:

@@ -175,12 +175,7 @@ def asked_for(pipeline: Mapping[str, Any], running: Sequence[str], wanted: Seque
         name = left.pop()
         if name not in chosen:
             chosen.add(name)
-            job = jobs[base(name)]
-            # One that hands on nothing is not needed, though it comes earlier.
-            if job.get("needs") is None and "dependencies" in job:
-                left += [each for each in running if base(each) in named(job, "dependencies")]
-            else:
-                left += before[name]
+            left += before[name]
     return [name for name in running if name in chosen]
 
 
