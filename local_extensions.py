@@ -195,14 +195,13 @@ def git(folder: Path, *question: str) -> str:
 @cache
 def origin_of(template: Path) -> re.Match[str] | None:
     """Return where a template came from, over clones on this machine too; None where that is no address."""
-    folder: Path | None = template
+    # A repository around a template that was unpacked there is not where it came from.
+    ours = (template / ".git").exists() or git(template, "rev-parse", "HEAD:./cookiecutter.json")
+    folder = template if ours else None
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
         origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
-        # A repository around a template that was unpacked there is not where it came from.
-        if folder == template and origin and not git(template, "rev-parse", "HEAD:./cookiecutter.json"):
-            return None
         if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
             return found
         folder = folder / origin.removeprefix("file://") if origin else None
@@ -267,6 +266,20 @@ def troubleshooting(answers: Mapping[str, Any]) -> str:
     return f"{web}/{found[4]}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
 
 
+def template_package(answers: Mapping[str, Any]) -> str:
+    """Return what pip and uv take for the version of the template that the project pins; empty where none can be said.
+
+    A folder of this machine is said to nobody: everybody has the file in which this stands.
+    """
+    if answers["_component_project"]:
+        address = f"https://{answers['gitlab_host']}/{answers['_component_project']}"
+    elif found := origin_of(TEMPLATE):
+        address = found[0] if "://" in found[0] else f"ssh://{found[0].replace(':', '/', 1)}"
+    else:
+        return ""
+    return f"git+{address}.git@{answers['_component_version']}"
+
+
 def component_address(answers: Mapping[str, Any]) -> str:
     """Return the address of the components without their names, as `include` has it."""
     return f"$CI_SERVER_FQDN/{component_project(answers) or UNKNOWN_PROJECT}"
@@ -289,7 +302,15 @@ def warnings(answers: Mapping[str, Any]) -> dict[str, str]:
     """
     host = answers["gitlab_host"]
     examples = [f"{name}={value}" for name, value in answers.items() if value in EXAMPLES]
+    typed = [name for name, given, _ in (word.partition("=") for word in sys.argv[1:]) if given]
+    # Cookiecutter says nothing of them.
+    unknown = [name for name in typed if name.isidentifier() and name not in answers]
     lines = (
+        (
+            "unknown",
+            unknown,
+            f"Not an option, and ignored: {', '.join(unknown)}. docs/options.md of the template names all.",
+        ),
         (
             "examples",
             examples,
@@ -395,6 +416,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         quoted,
         shell_word,
         template_link,
+        template_package,
         troubleshooting,
         troubleshooting_here,
         warnings,

@@ -23,8 +23,8 @@ SIGSTORE, PYPI = "sigstore", "pypi"
 class Owned(NamedTuple):
     """What a project has only with one value of an option.
 
-    `words` is an expression for what no other value brings into its files. A job that several options own is there
-    where all of them want it.
+    `words` is an expression for what no other value brings into its files. A path that several values of an option
+    own is there with each of them; a job that several options own is there where all of them want it.
     """
 
     paths: tuple[str, ...] = ()
@@ -35,9 +35,18 @@ class Owned(NamedTuple):
 SIGNED_PUBLISHED = ("publish-signatures", "verify-published")
 SIGNED = ("cosign", "sign", "verify", "sbom-image", "sign-image", "verify-image", *SIGNED_PUBLISHED)
 PUBLISHED = (*SIGNED_PUBLISHED, "release")
+PACKAGE = "src/{{cookiecutter.package_name}}"
+PROGRAM = (f"{PACKAGE}/__main__.py", f"{PACKAGE}/app.py", "tests/test_app.py")
 
 # An option that is off, or "none", owns nothing.
 OWNED = {
+    ("kind", "service"): Owned(
+        paths=(*PROGRAM, "Dockerfile", ".dockerignore"),
+        words=r"(?<!/\.)docker|container image|/health|SIGTERM",
+        jobs=("build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"),
+    ),
+    ("kind", "command"): Owned(paths=PROGRAM, words=r"command line|Environment :: Console"),
+    ("kind", "library"): Owned(paths=(f"{PACKAGE}/greeting.py", "tests/test_greeting.py"), words=r"\.greeting\b"),
     ("pipeline", "components"): Owned(words=r"component:"),
     ("pipeline", "self-contained"): Owned(words=r"local:"),
     ("test_runner", "pytest"): Owned(words=r"pytest"),
@@ -50,10 +59,10 @@ OWNED = {
     ("publish", "pypi"): Owned(
         words=r"trusted publisher|publish-pypi", jobs=("publish-pypi", "attest-pypi", *PUBLISHED)
     ),
-    ("docker", True): Owned(
-        paths=("Dockerfile", ".dockerignore"),
-        words=r"(?<!/\.)docker|container image",
-        jobs=("build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image"),
+    ("docs", True): Owned(
+        paths=("docs/changelog.md", "docs/conf.py", "docs/index.md"),
+        words=r"sphinx|/(docs|pages)(\.yml|@)",
+        jobs=("docs", "pages"),
     ),
     ("pre_commit", True): Owned(paths=(".pre-commit-config.yaml",), words=r"pre-commit"),
 }
@@ -74,7 +83,9 @@ class Job:
 
 def absent_paths(answers: Mapping[str, Any]) -> list[str]:
     """Return the paths of the template that a project does not have."""
-    return [path for (option, value), owned in OWNED.items() if answers[option] != value for path in owned.paths]
+    present = {path for (option, value), owned in OWNED.items() if answers[option] == value for path in owned.paths}
+    absent = [path for owned in OWNED.values() for path in owned.paths if path not in present]
+    return [path.replace(PACKAGE, f"src/{answers['package_name']}") for path in dict.fromkeys(absent)]
 
 
 def has_job(answers: Mapping[str, Any], name: str) -> bool:
@@ -113,7 +124,8 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
     secrets = {"scoped_variables": "COSIGN_PRIVATE_KEY COSIGN_PASSWORD"} if key else {}
     registry = {"package_registry": publish != "none" and (signed or not pypi)}
     suite = {} if answers["test_runner"] == "pytest" else {"test_commands": [XMLRUNNER]}
-    consumer = {"program": answers["project_slug"], **({"index_url": ""} if pypi else {})}
+    program = {} if answers["kind"] == "library" else {"program": answers["project_slug"]}
+    consumer = {**program, **({"index_url": ""} if pypi else {})}
     sigstore = {"SIGSTORE_ID_TOKEN": organisation.get("audience", SIGSTORE)} if signing == "keyless" else {}
     publishers = [name for name in ("publish-signatures", "publish-gitlab", "publish-image") if has_job(answers, name)]
     attested = {"dependencies": ["digests", "attest-pypi"]} if has_job(answers, "attest-pypi") else {}
@@ -126,6 +138,7 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
         Job("test", "coverage", python),
         Job("build", "build", python),
         Job("build", "sbom", python),
+        Job("build", "docs", python),
         Job("build", "digests", package),
         Job("build", "build-image"),
         Job("build", "sbom-image", python),
@@ -145,6 +158,7 @@ def pipeline(answers: Mapping[str, Any]) -> list[Job]:
             dict.fromkeys(("PYPI_ID_TOKEN", "PYPI_ID_TOKEN_2", "PYPI_ID_TOKEN_3"), PYPI),
         ),
         Job("publish", "publish-image"),
+        Job("publish", "pages", python),
         Job("verify-published", "verify-published", {**package, **consumer, **signer}),
         Job("release", "release", {**python, "dependencies": publishers}),
     ]

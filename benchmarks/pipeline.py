@@ -186,7 +186,7 @@ def measure_in_turn(rounds: int, found: dict[str, Path]) -> dict[str, list[Measu
         link_programs(folder / "programs", found)
         (folder / "uv").mkdir()
         (folder / "uv" / "uv").symlink_to(str(shutil.which("uv")))
-        baked = bake(folder, pythons, docker="no")
+        baked = bake(folder, pythons, kind="command")
         # The caches of the file system, and of an index near by, are warm for all.
         for contender in CONTENDERS.values():
             measure(folder, baked, contender, pythons)

@@ -60,7 +60,7 @@ def measure(rounds: int, found: dict[str, Path]) -> dict[str, list[Pipeline]]:
         projects = {}
         for signing in turns:
             (folder / signing).mkdir()
-            projects[signing] = bake(folder / signing, [python], signing=signing, docker="no")
+            projects[signing] = bake(folder / signing, [python], signing=signing, kind="command")
         with Sigstore(folder / "sigstore", binaries, "http://127.0.0.1:*") as sigstore:
             for turn in range(rounds + 1):
                 for signing, baked in projects.items():

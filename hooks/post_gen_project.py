@@ -6,9 +6,11 @@ from pathlib import Path, PurePath
 
 
 def remove(paths: list) -> None:
-    """Remove what belongs to an option that is off, also where an earlier run left it."""
-    for path in paths:
-        Path(path).unlink(missing_ok=True)
+    """Remove what belongs to an option that is off, also where an earlier run left it, and a folder of nothing else."""
+    for path in map(Path, paths):
+        path.unlink(missing_ok=True)
+        if path.parent.name and path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def bring_components(components: dict) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from functools import cache
 
 import yaml
 
@@ -12,6 +13,7 @@ from tools.components import Loader
 from tools.samples.baked import BakedProject
 
 
+@cache
 def check_text(name: str, text: str) -> None:
     """Check that nothing of a template is left in a file, that its white space is clean, and that it can be read."""
     assert not re.search(r"\{\{|\{%|\{#|cookiecutter\.[a-z_]", text.replace("${{", "")), f"{name} has Jinja"
@@ -42,7 +44,5 @@ def check_python(project: BakedProject) -> None:
 
 def check_dockerfile(project: BakedProject) -> None:
     """Check with hadolint the Dockerfile of a project that has one."""
-    if project.options["docker"]:
+    if (project.path / "Dockerfile").exists():
         project.run("hadolint", "Dockerfile")
-    else:
-        assert not (project.path / "Dockerfile").exists()

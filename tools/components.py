@@ -7,7 +7,10 @@ from typing import Any
 
 import yaml
 
-from tools.options import ROOT
+from tools.commands import ROOT
+
+# Where the tool is installed they are beside this file.
+TEMPLATES = next(filter(Path.is_dir, (Path(__file__).with_name("templates"), ROOT / "templates")))
 
 
 def reference(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[str]:
@@ -23,12 +26,12 @@ for each in (Loader, yaml.SafeLoader):
 
 def component(name: str) -> str:
     """Return the text of a component."""
-    return (ROOT / "templates" / f"{name}.yml").read_text(encoding="utf-8")
+    return (TEMPLATES / f"{name}.yml").read_text(encoding="utf-8")
 
 
 def component_names() -> list[str]:
     """Return the names of all components."""
-    return sorted(path.stem for path in (ROOT / "templates").glob("*.yml"))
+    return sorted(path.stem for path in TEMPLATES.glob("*.yml"))
 
 
 def inputs_of(name: str) -> dict[str, dict[str, Any]]:

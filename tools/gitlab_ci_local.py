@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
-from tempfile import TemporaryFile, mkdtemp
+from tempfile import TemporaryFile
 from typing import Any
 
-import yaml
-from filelock import FileLock
-
 from tools.commands import run
-from tools.components import load
-from tools.options import ROOT
-from tools.schema import check
 
 # How GitLab starts a pipeline, as the variables that it sets.
 # https://docs.gitlab.com/ci/variables/predefined_variables/
@@ -71,12 +61,14 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     The clone of the template answers for each project from which the repository includes components.
     """
     state = repository / ".gitlab-ci-local"
-    run("git", "config", "remote.origin.url", "https://gitlab.com/your-group/my-service.git", cwd=repository)
     included = re.findall(INCLUDED, (repository / ".gitlab-ci.yml").read_text(encoding="utf-8"))
     for project, _, version in included:
         # gitlab-ci-local 4.75 fetches the components side by side, and each fetch makes this folder.
         (state / "includes" / "gitlab.com" / project / version / "templates").mkdir(parents=True, exist_ok=True)
     projects = sorted({project for project, *_ in included})
+    # It is none of these, for which git would say where the clone is.
+    own = next(path for path in ("your-group/my-service", "your-group/another") if path not in projects)
+    run("git", "config", "remote.origin.url", f"https://gitlab.com/{own}.git", cwd=repository)
     answered = "".join(f"\tinsteadOf = https://gitlab.com/{project}.git\n" for project in projects)
     state.mkdir(exist_ok=True)
     git_config = state / "gitconfig"
@@ -100,20 +92,9 @@ def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {**jobs, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}
 
 
-@lru_cache(maxsize=8)
-def loaded(expanded: Path) -> dict[str, Any]:
-    """Return the document of a file that does not change; the questions about one come one after the other."""
-    return load(expanded)
-
-
 def names_of(listed: str) -> list[str]:
     """Return the jobs that would run, from gitlab-ci-local's list."""
     return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
-
-
-def digest(value: Any) -> str:
-    """Return a short name for a value that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list[str]:
@@ -140,90 +121,3 @@ def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[
         )
         printed.seek(0)
         return done.returncode, printed.read() + (done.stderr if done.returncode else "")
-
-
-@dataclass(frozen=True)
-class Expander:
-    """Asks gitlab-ci-local about pipelines, once for each distinct one, whichever worker asks first."""
-
-    program: str
-    template: Path
-    cache: Path
-    oldest_schema: Path
-
-    def preview(self, pipeline: str) -> Path:
-        """Return the file with the pipeline in which includes, inputs and references are resolved.
-
-        Components are taken from the working tree, where they are the same files; to fetch each of them with git takes
-        longer than all the rest.
-        """
-        return self.fetched(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline))
-
-    def fetched(self, pipeline: str) -> Path:
-        """Return the same file where components are fetched from the clone of the template, as from GitLab."""
-        # `validate` asks the schema of GitLab in less time.
-        return self._once(pipeline, "--preview", "--no-json-schema-validation")
-
-    def jobs(self, pipeline: str, event: str) -> list[str]:
-        """Return the names of the jobs that would run for an event, whatever it has changed.
-
-        What pipelines have in common is asked once: whether a job runs depends on no other.
-        """
-        expanded = loaded(self.preview(pipeline))
-        asked = {name: digest([name, probe]) for name, probe in probes(expanded).items()}
-        answers = self.cache / f"{digest(event)}.json"
-        with FileLock(answers.with_suffix(".lock")):
-            known: dict[str, list[str]] = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
-            new = {name: probe for name, probe in probes(expanded).items() if asked[name] not in known}
-            if new:
-                text = yaml.safe_dump({"stages": expanded.get("stages", []), **new}, sort_keys=False)
-                options = ("--no-json-schema-validation", "--evaluate-rule-changes=false")
-                listed = self._once(text, "--list-json", *options, *arguments_of(event))
-                running = names_of(listed.read_text(encoding="utf-8"))
-                for name in new:
-                    known[asked[name]] = [each for each in running if each.partition(": [")[0] == name]
-                answers.write_text(json.dumps(known), encoding="utf-8")
-        names = [each for name in asked for each in known[asked[name]]]
-        return [name for name in names if name != PROBE] if PROBE in names else []
-
-    def validate(self, pipeline: str) -> None:
-        """Check the expanded pipeline by the newest and the oldest schema, and its scripts with shellcheck as POSIX sh.
-
-        What pipelines have in common is checked once: neither looks from one job to another.
-        """
-        content = loaded(self.preview(pipeline))
-        with FileLock(self.cache / "valid.lock"):
-            marks = {name: self.cache / f"{digest([name, value])}.valid" for name, value in content.items()}
-            new = {name: content[name] for name, mark in marks.items() if not mark.exists()}
-            if not new:
-                return
-            checked = self.cache / "new.yml"
-            checked.write_text(yaml.safe_dump({"stages": content["stages"], **new}), encoding="utf-8")
-            check(checked)
-            check(checked, schema=self.oldest_schema)
-            verify = ("gitlab-ci-verify", "--no-lint-api", "--gitlab-base-url", "https://gitlab.com")
-            run(*verify, "--shellcheck-flags=-s sh", "--gitlab-ci-file", checked)
-            for name in new:
-                marks[name].touch()
-
-    def _once(self, pipeline: str, *arguments: str) -> Path:
-        key = digest([pipeline, *arguments])
-        answer = self.cache / f"{key}.yml"
-        with FileLock(self.cache / f"{key}.lock"):
-            if not answer.exists():
-                folder = self._repository
-                (folder / ".gitlab-ci.yml").write_text(pipeline, encoding="utf-8")
-                status, printed = ask(self.program, *arguments, cwd=folder, env=as_on_gitlab(folder, self.template))
-                assert status == 0, printed
-                answer.write_text(printed, encoding="utf-8")
-        return answer
-
-    @cached_property
-    def _repository(self) -> Path:
-        """A repository with the components as a self-contained project has them, for this worker alone."""
-        folder = Path(mkdtemp(dir=self.cache))
-        shutil.copytree(ROOT / "templates", folder / ".gitlab" / "ci", ignore=shutil.ignore_patterns("licenses"))
-        run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
-        (folder / ".gitlab-ci.yml").touch()
-        run("git", "add", "--all", cwd=folder)
-        return folder

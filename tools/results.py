@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cookiecutter.main import cookiecutter
+
+from project import OWNED
 from tools.commands import commit_all, run
 from tools.components import load
 from tools.drawing import Box, Line, svg
-from tools.options import DECLARED, ROOT
-from tools.pipeline import TOOLS, bake
+from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
 from tools.reports import xml
 from tools.runner import Pipeline, pythons_here, run_pipeline, shell_executor
 from tools.samples.merge_request import APP, BRANCH, break_a_test, fix_it
@@ -30,8 +32,14 @@ from tools.template import bare_clone, tagged_copy
 COMMAND = "python -m tools.results"
 FOLDER = ROOT / "docs" / "results"
 # What needs no more than Python: neither a key nor a container registry.
-ANSWERS = ["signing=none", "docker=no"]
-TITLE = "Greet everybody"
+ANSWERS = ["signing=none"]
+IMAGE = OWNED["kind", "service"].jobs
+TITLE = "Log more"
+TOOLS = {
+    "git": "install it first",
+    "gitlab-ci-local": "run this with tox, which installs it from npm",
+    "rsync": "install it first; gitlab-ci-local copies the project with it",
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def tell(folder: Path, program: str, variables: dict[str, str]) -> Story:
 
         def seen(event: str) -> Seen:
             commit_all(project)
-            return look(run_pipeline(program, project, template, executor, event, given), python)
+            return look(run_pipeline(program, project, template, executor, event, given, left_out=IMAGE), python)
 
         first = seen("branch")
         begin = run("git", "rev-parse", "HEAD", cwd=project).strip()
@@ -118,12 +126,23 @@ def tell(folder: Path, program: str, variables: dict[str, str]) -> Story:
         artifacts = load(project / ".gitlab-ci-local" / "shell.yml")["test"]["artifacts"]
         commit_all(project)
         # Its drawings are of the release and the packages; the checks are those of the merge request.
-        checks = ("lint", "test", "coverage")
+        checks = ("lint", "test", "coverage", *IMAGE)
         released = run_pipeline(program, project, template, executor, "tag", given, left_out=checks)
         assert released.status == 0, released.output
         release = json.loads((here.folder / "releases" / "v1.0.0.json").read_text(encoding="utf-8"))
         packages = sorted(path.name for path in (here.folder / "pypi").iterdir())
     return Story(first, broken, fixed, changes, artifacts, release, packages)
+
+
+def bake(answers: Sequence[str], pythons: list[str], folder: Path) -> Path:
+    """Make a project for these Pythons, with the answers that differ from the defaults."""
+    context = {
+        "_python_versions": pythons,
+        "_component_project": COMPONENT_PROJECT,
+        **dict(answer.split("=", 1) for answer in answers),
+    }
+    made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
+    return Path(made)
 
 
 def look(done: Pipeline, python: str) -> Seen:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,7 +19,8 @@ from typing import Any
 import yaml
 
 from tools.commands import run
-from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, digest, names_of, probes
+from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, probes
+from tools.shared import digest
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,12 @@ def pythons_here(candidates: list[str]) -> dict[str, Path]:
     return found
 
 
+def set_refs(repository: Path) -> None:
+    """Give a repository the branch of a remote that gitlab-ci-local looks for."""
+    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
+    run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
+
+
 def shell_executor(path: list[Path]) -> Executor:
     """Return a runner with the shell executor, which finds the programs of these folders too."""
     return Executor(environment={"PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]])})
@@ -142,23 +152,24 @@ def run_pipeline(
     event: str = "branch",
     variables: Mapping[str, str | Variable] | None = None,
     jobs: Sequence[str] = (),
-    live: bool = False,
     again: bool = False,
     left_out: Sequence[str] = (),
+    pipeline: dict[str, Any] | None = None,
+    watch: Callable[[str], object] | None = None,
 ) -> Pipeline:
     """Run a committed project's pipeline for an event; a job that fails is a result, not an error.
 
     `program` is gitlab-ci-local, `template` the clone that answers for the components, `variables` those
     that GitLab or its users would set, `jobs` those to run with what they need, where not all. `again` runs
-    just these, with the artifacts of an earlier run; those that are `left_out` do not run. `live` prints the
-    output as it comes. Raises ValueError for a pipeline that GitLab would refuse.
+    just these, with the artifacts of an earlier run; those that are `left_out` do not run. `pipeline` is what runs in
+    place of the project's own, expanded, whatever its rules of `workflow` say. `watch` gets each line of the output as
+    it comes. Raises ValueError for a pipeline that GitLab would refuse.
     """
     env = {**as_on_gitlab(repository, template), **executor.environment}
     # What the tests run in is none of the jobs' business.
     ours = ("PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "TOX_", "VIRTUAL_ENV")
     env = {name: value for name, value in env.items() if not name.startswith(ours)}
-    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
-    run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
+    set_refs(repository)
     told = arguments_of(event)
     tag = next((word.removeprefix("CI_COMMIT_TAG=") for word in told if word.startswith("CI_COMMIT_TAG=")), None)
     if tag and not again:
@@ -168,9 +179,10 @@ def run_pipeline(
     settings, predefined = divide(variables or {}, protected)
     expanded = state / ("pipeline.yml" if executor.containers else "shell.yml")
     if not again or expanded.stat().st_mtime < (repository / ".gitlab-ci.yml").stat().st_mtime:
-        pipeline = without_jobs(expand(program, repository, env), left_out)
-        if not starts(program, pipeline, told, repository, env):
-            return Pipeline(0, {}, None, "", repository)
+        if pipeline is None:
+            pipeline = without_jobs(expand(program, repository, env), left_out)
+            if not starts(program, pipeline, told, repository, env):
+                return Pipeline(0, {}, None, "", repository)
         pipeline = as_gitlab_runs_it(pipeline, repository)
         text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
         expanded.write_text(text, encoding="utf-8")
@@ -204,21 +216,44 @@ def run_pipeline(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
+        # The keys that a person presses are for who watches; all processes of jobs then end together.
+        start_new_session=watch is not None,
     )
     lines = []
-    for line in process.stdout or ():
-        lines.append(line)
-        if live and not REMEDY.search(line):
-            print(line, end="", flush=True)
+    try:
+        for line in process.stdout or ():
+            lines.append(line)
+            if watch:
+                watch(line)
+        status = process.wait()
+    except KeyboardInterrupt:
+        end(process)
+        raise
+    finally:
+        for file in state.glob(f"{SETTINGS}*"):
+            file.unlink()
     output = re.sub(r"\x1b\[[0-9;]*m", "", "".join(lines))
-    status = process.wait()
-    for file in state.glob(f"{SETTINGS}*"):
-        file.unlink()
     return Pipeline(status, *read(output), output, repository)
 
 
-# A command that keeps what to do if the next ones fail: in the log of a job that passes it reads like an error.
-REMEDY = re.compile(r" \$ +REMEDY=")
+def end(process: subprocess.Popen[str]) -> None:
+    """End gitlab-ci-local, which began a session, and all processes of its jobs; it removes containers itself."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SECONDS_TO_END)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        give_up = time.monotonic() + SECONDS_TO_END
+        # Until nobody is left in the group.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+            while time.monotonic() < give_up:
+                process.poll()
+                time.sleep(0.05)
+                os.killpg(process.pid, 0)
+
+
+# To remove containers, and to end a job as it wants to.
+SECONDS_TO_END = 5
 
 # The settings of a project, as shell commands; a file for those of each environment, in the folder that jobs know by
 # this variable.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
 from jinja2 import FileSystemLoader
 
-from tools.commands import commit_all, run
+from tools.commands import commit_all, copy_working_tree, run
 from tools.options import COMPONENT_PROJECT, DECLARED, ROOT, Combination
 
 # The name of the project's folder in the template.
@@ -23,15 +22,6 @@ def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert old in text, f"{file.name} has no {old!r}"
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def copy_working_tree(source: Path, folder: Path) -> None:
-    """Copy the files of a repository as they are now, without those that git ignores."""
-    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=source).split("\0")
-    for name in filter(None, names):
-        if (source / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, folder / name)
 
 
 def tagged_copy(folder: Path) -> Path:

@@ -93,7 +93,7 @@ def warm(
     """
 
     def make(cache: Path) -> None:
-        project = bake(docker=False)
+        project = bake(kind="command")
         env = {**os.environ, "UV_CACHE_DIR": str(cache)}
         for version in {next(iter(pythons)), next(reversed(pythons))}:
             python = pythons[version] / f"python{version}"
@@ -171,7 +171,9 @@ def podman(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             "images are made as root: run the tests as root, in a container or a virtual machine"
         )
     with TemporaryDirectory(prefix="podman-", dir="/run") as state:
-        yield prepare_podman(request.config.cache.mkdir("podman"), tmp_path_factory.mktemp("podman"), Path(state))
+        made = prepare_podman(request.config.cache.mkdir("podman"), tmp_path_factory.mktemp("podman"), Path(state))
+        # There may be no systemd, which would ask for the health of a container.
+        yield replace(made, env={**made.env, "DISABLE_HC_SYSTEMD": "true"})
 
 
 @pytest.fixture(scope="session")
@@ -401,7 +403,7 @@ def evil(imaged: Imaged) -> str:
 @pytest.fixture
 def project(bake: Bake, python: str) -> BakedProject:
     """A project that is tested on one Python."""
-    return bake(_python_versions=[python], python_version=python, docker=False)
+    return bake(_python_versions=[python], python_version=python, kind="command")
 
 
 @pytest.fixture

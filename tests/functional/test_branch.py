@@ -21,10 +21,11 @@ def asks_registry(options: Combination) -> bool:
     return options["publish"] == "gitlab" or "none" not in (options["publish"], options["signing"])
 
 
-# An image is the same whatever the rest is; what the other jobs of a branch do depends on two things.
+# An image is the same whatever the rest is; what the other jobs of a branch do depends on three things, by twos.
 COVERING = [
-    pytest.param({**options, "docker": False}, "branch", id=name_of(options))
+    pytest.param({**options, "kind": kind}, "branch", id=f"{kind}, {name_of({**options, 'kind': DEFAULTS['kind']})}")
     for options in {(each["test_runner"], asks_registry(each)): each for each in covering_combinations()}.values()
+    for kind in [["command", "library"][(options["test_runner"] == "pytest") == asks_registry(options)]]
 ]
 IMAGES = [
     pytest.param({**DEFAULTS, "pipeline": flavour}, event, id=f"{flavour}, {event}")
@@ -50,7 +51,9 @@ def test_every_job_of_a_fresh_project_passes(
     variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in supported]
     jobs = ["preflight", "lint", *tests, "coverage", "build", "sbom"]
-    if options["docker"]:
+    if options["docs"]:
+        jobs += ["docs"] + ["pages"] * (event == "branch")
+    if options["kind"] == "service":
         registry: Registry = request.getfixturevalue("registry")
         registry.offer(request.getfixturevalue("podman").base, here)
         variables |= registry.variables(here)
@@ -67,13 +70,13 @@ def test_every_job_of_a_fresh_project_passes(
     assert bool(gitlab.requests("/packages$", status=200)) == asks_registry(options)
     assert done.coverage == "100%"
     for job in tests:
-        expected = {"passed": TESTS[options["test_runner"]], "failed": 0, "skipped": 0}
+        expected = {"passed": TESTS[options["kind"]][options["test_runner"]], "failed": 0, "skipped": 0}
         assert junit(done.report(job, "junit.xml")) == expected
     assert json.loads(done.report("lint", "gl-code-quality-report.json").read_text(encoding="utf-8")) == []
     cobertura = xml(done.report("coverage", "coverage.xml"))
     assert cobertura.attrib["line-rate"] == "1"
     assert {line.attrib["filename"] for line in cobertura.iter("class")} == {
-        f"src/my_service/{name}.py" for name in ("__init__", "__main__", "app")
+        name for name in project.files if name.startswith("src/") and name.endswith(".py")
     }, "GitLab shows coverage where these are paths of the repository"
     dist = done.artifact("build", "dist")
     assert len(list(dist.glob("my_service-*.whl"))) == len(list(dist.glob("my_service-*.tar.gz"))) == 1

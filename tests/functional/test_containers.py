@@ -29,14 +29,15 @@ surroundings:
 
 def test_every_job_passes_in_a_container_without_tools(bake: Bake, pipe: Pipe, podman: Podman, gitlab: GitLab) -> None:
     image = {"python_container_image": python_image("${PY_CI_PYTHON}")}
-    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False, _component_inputs=image)
+    options = {"_python_versions": list(RELEASES), "python_version": "3.11", "kind": "command", "docs": True}
+    project = bake(**options, _component_inputs=image)
     with (project.path / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
         pipeline.write(SURROUNDINGS)
     here = gitlab.add_project("your-group/my-service")
     done = pipe(project.path, executor=podman.executor, variables=gitlab.variables(here))
     podman.remove_containers()
     tests = {f"test: [{python}]": python_image(python) for python in RELEASES}
-    others = ["preflight", "lint", "surroundings", "coverage", "build", "sbom"]
+    others = ["preflight", "lint", "surroundings", "coverage", "build", "sbom", "docs", "pages"]
     jobs = {**dict.fromkeys(others, python_image("3.11")), **tests}
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert done.coverage == "100%"
@@ -67,7 +68,7 @@ def test_a_devcontainer_gets_git_and_the_environment(bake: Bake, podman: Podman)
 
 def test_a_python_that_the_image_lacks(bake: Bake, pipe: Pipe, podman: Podman) -> None:
     image = {"python_container_image": uv_image("3.11")}
-    project = bake(_python_versions=list(RELEASES), python_version="3.11", docker=False, _component_inputs=image)
+    project = bake(_python_versions=list(RELEASES), python_version="3.11", kind="command", _component_inputs=image)
     done = pipe(project.path, "test: [3.13]", executor=podman.executor)
     podman.remove_containers()
     assert done.results == {"test: [3.13]": "failed"}

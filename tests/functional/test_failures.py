@@ -26,7 +26,7 @@ def test_a_syntax_error_in_pyproject(project: BakedProject, pipe: Pipe, python: 
 
 
 def test_a_bad_input_to_a_component(bake: Bake, pipe: Pipe, python: str, tmp_path: Path) -> None:
-    project = bake(_python_versions=[python], python_version=python, pipeline="components", docker=False)
+    project = bake(_python_versions=[python], python_version=python, pipeline="components", kind="command")
     edit(project, ".gitlab-ci.yml", f'python_version: "{python}"', 'python_version: "3; rm -rf /"')
     with pytest.raises(ValueError, match=r"python_version.*does not match"):
         pipe(project.path)
@@ -57,7 +57,7 @@ def test_an_index_that_stays_down_where_uv_is_not_there(
 ) -> None:
     here = gitlab.add_project("your-group/my-service")
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
-    project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python), docker=False)
+    project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python), kind="command")
     done = pipe(project.path, "lint", executor=bare_shell, variables=gitlab.index_variables(here))
     assert done.results == {"lint": "failed"}
     assert done.last_line("lint").endswith("see whether the package index answers, with the files that PyPI has.")

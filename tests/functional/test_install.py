@@ -18,6 +18,7 @@ from tools.options import DECLARED, SWITCHES, Combination, covering_combinations
 from tools.runner import pythons_here
 from tools.samples.baked import Bake, BakedProject, edit
 from tools.samples.developer import environment, failing, oldest_of_tox, outside
+from tools.samples.kinds import check_use
 
 
 def distributions(project: BakedProject) -> tuple[Path, Path]:
@@ -48,7 +49,8 @@ def check_step_by_step(project: BakedProject, env: dict[str, str]) -> None:
 def check_with_tox(project: BakedProject, env: dict[str, str]) -> None:
     """Run them all at once, on the oldest Python of the machine; the first steps below do it on each."""
     oldest = oldest_of_tox()
-    printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage", env=env)
+    docs = ",docs" if project.options["docs"] else ""
+    printed = project.run("tox", "run", "-e", f"lint,{oldest},coverage{docs}", env=env)
     assert f"{oldest}: OK (" in printed
     assert "congratulations" in printed
 
@@ -63,21 +65,13 @@ def check_build(project: BakedProject, env: dict[str, str]) -> None:
     project.run("check-wheel-contents", wheel, env=env)
 
 
-def check_command(project: BakedProject, env: dict[str, str]) -> None:
-    """The console script answers with the right words and exit codes."""
-    assert project.run("my-service", "Ada", env=env) == "Hello, Ada!\n"
-    assert project.run("python", "-m", "my_service", env=env) == "Hello, world!\n"
-    assert project.run("my-service", "--version", env=env).startswith("my-service ")
-    for arguments, exit_code in ((["  "], 1), (["--no-such-option"], 2)):
-        done = subprocess.run(["my-service", *arguments], env=env, capture_output=True, check=False)
-        assert done.returncode == exit_code
-
-
-# All that a developer runs depends on these two options, and what is built on a third, of which each value is there.
-FOR_DEVELOPERS = {(options["test_runner"], options["pre_commit"]): options for options in covering_combinations()}
+# All that a developer runs depends on the first two options, each pair of which is there; what is added to it on the
+# third, and what is built on the fourth, of which each value is there.
+FOR_DEVELOPERS = {(options["kind"], options["test_runner"]): options for options in covering_combinations()}
+assert {options["pre_commit"] for options in FOR_DEVELOPERS.values()} == {True, False}
 assert {options["publish"] for options in FOR_DEVELOPERS.values()} >= {"gitlab", "pypi"}
 # What tox does depends on the test runner alone.
-WITH_TOX = [FOR_DEVELOPERS[runner, True] for runner in SWITCHES["test_runner"]]
+WITH_TOX = [FOR_DEVELOPERS["service", runner] for runner in SWITCHES["test_runner"]]
 
 
 @pytest.mark.parametrize("options", FOR_DEVELOPERS.values(), ids=name_of)
@@ -86,7 +80,7 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     env = environment(project)
     project.run("uv", "venv", "--quiet", ".venv")
     project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "dev", "tox-uv", env=env)
-    check_command(project, env)
+    check_use(project, env)
     # Of tox before the first commit, see the first steps of the README below.
     check_step_by_step(project, env)
     check_build(project, env)
@@ -100,11 +94,12 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     run("git", "tag", "v1.2.3", cwd=project.path)
     project.run("uv", "build", "--quiet", "--clear", env=env)
     wheel, sdist = distributions(project)
+    sources = set(project.run("git", "ls-files", "src", "tests").split())
     project.run("twine", "check", "--strict", wheel, sdist, env=env)
     assert (wheel.name, sdist.name) == ("my_service-1.2.3-py3-none-any.whl", "my_service-1.2.3.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if not name.startswith("my_service-1.2.3.dist-info/")}
-        assert inside == {f"my_service/{name}" for name in ("__init__.py", "__main__.py", "app.py", "py.typed")}
+        assert inside == {name.removeprefix("src/") for name in sources if name.startswith("src/")}
         metadata = PathDistribution(zipfile.Path(archive, "my_service-1.2.3.dist-info/")).metadata
         licence = archive.read("my_service-1.2.3.dist-info/licenses/LICENSE").decode()
     assert metadata["License-Expression"] == project.pyproject["project"]["license"]
@@ -112,11 +107,11 @@ def test_works_before_its_first_commit_and_after_it(options: Combination, bake: 
     assert licence == project.read("LICENSE")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "README.md", "pyproject.toml", "src/my_service/app.py", "tests/test_app.py"} <= names
+    assert {"LICENSE", "README.md", "pyproject.toml", *sources} <= names
 
 
 def test_a_developer_measures_with_one_word(bake: Bake) -> None:
-    project = bake(test_runner="pytest")
+    project = bake(test_runner="pytest", kind="command")
     env = environment(project)
     commit_all(project.path)
     project.run("uv", "venv", "--quiet", ".venv")
@@ -250,7 +245,7 @@ def commit(project: BakedProject, env: dict[str, str]) -> subprocess.CompletedPr
 
 
 def test_a_dependency_and_a_program_are_there_with_the_next_command(bake: Bake) -> None:
-    project = bake()
+    project = bake(kind="command")
     env = outside(project)
     project.run("uv", "sync", "--quiet", env=env)
     edit(project, "pyproject.toml", "dependencies = []", 'dependencies = ["idna>=3"]')

@@ -12,7 +12,8 @@ import yaml
 
 from tools.commands import commit_all
 from tools.components import load
-from tools.gitlab_ci_local import Expander, as_on_gitlab
+from tools.expander import Expander
+from tools.gitlab_ci_local import as_on_gitlab
 from tools.options import DECLARED, ROOT
 from tools.runner import Pipe, expand
 from tools.schema import check

@@ -30,6 +30,12 @@ def test_a_release_is_published_verified_and_announced(release: Release, here: P
         assert f'"name": "{name}"'.encode() in stored(here)["releases/v1.0.0.json"]
 
 
+def test_a_package_without_a_program_is_installed_and_not_run(published: Release) -> None:
+    done = published.retry("verify-published", PY_CI_PROGRAM="")
+    assert done.results == {"verify-published": "passed"}, done.output
+    assert "another 1.0.0" not in done.log("verify-published")
+
+
 def test_what_is_published_can_be_published_again_and_nothing_changes(
     published: Release, here: Project, gitlab: GitLab
 ) -> None:

@@ -32,7 +32,7 @@ def test_the_broken_branch_fails_as_the_tutorial_says(story: Story) -> None:
     }
     (case,) = story.broken.failed
     assert f"on each Python `1 failed, {len(story.broken.cases)} total tests`. The one is `{case.name}`" in tutorial
-    assert "'Hello, everybody!\\n' == 'Hello, world!\\n'" in case.problem
+    assert "log_level: 'DEBUG' != 'INFO'" in case.problem
     (found,) = story.broken.findings
     location = found["location"]
     line = location["positions"]["begin"]["line"]

@@ -14,11 +14,11 @@ def test_no_job_needs_root_or_bash_or_curl_or_anything_but_python_and_git(
     bake: Bake, pipe: Pipe, bare_shell: Executor, bare_python: Path, gitlab: GitLab
 ) -> None:
     python = version_of(bare_python)
-    project = bake(_python_versions=[python], python_version=python, docker=False)
+    project = bake(_python_versions=[python], python_version=python, kind="command", docs=True)
     here = gitlab.add_project("your-group/my-service")
     before = owned_outside(project.path)
     done = pipe(project.path, executor=bare_shell, variables=gitlab.variables(here))
-    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom"]
+    jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom", "docs", "pages"]
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert "user      not root" in done.log("preflight")
     assert "which fetches uv for each job" in done.log("preflight")

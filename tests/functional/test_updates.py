@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.commands import commit_all, run
+from tools.commands import commit_all, copy_working_tree, run
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.requirements import MissingRequirementError
 from tools.samples.baked import BakedProject
-from tools.template import FOLDER, copy_working_tree, edit, tagged_copy
+from tools.template import FOLDER, edit, tagged_copy
 
 VERSION = DECLARED["_component_version"]
 CRUFT = (sys.executable, "-m", "cruft")
@@ -33,8 +33,8 @@ def old_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the template with a version behind it: what is here now, and one more option."""
     template = tagged_copy(tmp_path_factory.mktemp("old") / "py-ci-template")
     declared = template / "cookiecutter.json"
-    edit(declared, '"docker": true,', '"docker": true,\n  "citation": true,')
-    edit(declared, '"docker": "Build', '"citation": "Say how to cite it",\n    "docker": "Build')
+    edit(declared, '"pre_commit": true,', '"pre_commit": true,\n  "citation": true,')
+    edit(declared, '"pre_commit": "Add', '"citation": "Say how to cite it",\n    "pre_commit": "Add')
     edit(template / "project.py", "OWNED = {", f"OWNED = {{\n{CITATION}")
     (template / FOLDER / "CITE").write_text("{{ cookiecutter.author_name }}\n", encoding="utf-8")
     commit_all(template, "Ask for a citation")
@@ -47,8 +47,8 @@ def change_template(template: Path) -> None:
     edit(template / "templates" / "lint.yml", "  timeout: ", "  timeout: 1h 7m # ")
     # A new option, in words of the person, through a filter that the old template does not have.
     declared = template / "cookiecutter.json"
-    edit(declared, '"docker": true,', '"docker": true,\n  "security": true,')
-    edit(declared, '"docker": "Build', '"security": "Add a security policy",\n    "docker": "Build')
+    edit(declared, '"pre_commit": true,', '"pre_commit": true,\n  "security": true,')
+    edit(declared, '"pre_commit": "Add', '"security": "Add a security policy",\n    "pre_commit": "Add')
     (template / FOLDER / "SECURITY.md").write_text("{{ 'By ' ~ cookiecutter.author_name | shout }}\n", encoding="utf-8")
     with (template / "local_extensions.py").open("a", encoding="utf-8") as filters:
         filters.write("\n\nFILTERS['shout'] = str.upper\n")
@@ -186,10 +186,17 @@ def grown_up(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("answers", [{}, {"signing": "key", "docker": "no"}, {"pipeline": "components"}], ids=str)
+@pytest.mark.parametrize("answers", [{}, {"signing": "key", "kind": "command"}, {"pipeline": "components"}], ids=str)
 def test_jobs_that_were_written_out_become_files(answers: dict[str, str], grown_up: Path, tmp_path: Path) -> None:
-    by_cookiecutter(grown_up, tmp_path, answers)
+    # The older version asked for an image in place of the kind.
+    kind = answers.get("kind", "service")
+    answers = {**answers, "project_description": "Any."}
+    by_cookiecutter(grown_up, tmp_path, {**answers, "docker": "yes" if kind == "service" else "no"})
     project = BakedProject(tmp_path / "my-service", DEFAULTS)
+    # As the changelog says.
+    link = json.loads(project.read(".cruft.json"))
+    link["context"]["cookiecutter"]["kind"] = kind
+    (project.path / ".cruft.json").write_text(json.dumps(link), encoding="utf-8")
     commit_all(project.path)
     included = answers.get("pipeline") == "components"
     assert ("include:" in project.read(".gitlab-ci.yml")) == included
@@ -252,5 +259,7 @@ def test_an_answer_that_a_later_template_refuses_stops_the_update(template: Path
         [*CRUFT, "update", "--skip-apply-ask"], cwd=project.path, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "  - project_name 'My Service' has 10 characters; use at most 5."
+    *_, problem, explained = done.stderr.splitlines()
+    assert problem == "  - project_name 'My Service' has 10 characters; use at most 5."
+    assert explained.endswith("docs/troubleshooting.md#answers")
     assert project.run("git", "status", "--porcelain") == ""

@@ -210,10 +210,10 @@ CHECKS = ["lint", "test", "coverage"]
     ("options", "jobs"),
     [
         (
-            {"signing": "none", "publish": "gitlab", "docker": True},
+            {"signing": "none", "publish": "gitlab", "kind": "service"},
             ["build-image", "digests-image", "publish-gitlab", "publish-image", "release"],
         ),
-        ({"signing": "key", "publish": "none", "docker": False}, ["cosign", "sign", "verify"]),
+        ({"signing": "key", "publish": "none", "kind": "command"}, ["cosign", "sign", "verify"]),
     ],
     ids=["not signed", "not published"],
 )
@@ -236,7 +236,7 @@ def test_a_tag_of_a_project_that_does_less(
         (project.path / "cosign.pub").write_text(keys.public, encoding="utf-8")
         given |= keys.settings
     here = gitlab.add_project("your-group/my-service", project.path)
-    if options["docker"]:
+    if options["kind"] == "service":
         registry.offer(podman.base, here)
     given |= {**gitlab.variables(here), **registry.variables(here), **warm}
     done = pipe(project.path, event="tag", executor=imaging, variables=given, left_out=CHECKS)
@@ -275,7 +275,7 @@ def test_what_is_not_set_up_fails_one_job_that_says_how(
     gitlab: GitLab,
     warm: dict[str, str],
 ) -> None:
-    project = bake(signing="key", _python_versions=[python], python_version=python, docker=False)
+    project = bake(signing="key", _python_versions=[python], python_version=python, kind="command")
     here = gitlab.variables(gitlab.add_project("your-group/my-service", project.path))
     jobs = ["preflight", "build", "sign"] if event == "tag" else ["preflight", "build"]
     given = {**here, **warm, **variables}

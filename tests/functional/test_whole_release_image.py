@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tools.commands import run
 from tools.documents import IMAGE, block
 from tools.samples.baked import Bake
-from tools.samples.image import Imaged
+from tools.samples.image import Imaged, wait_until_passes
 from tools.stand_ins.images import Podman
 
 
@@ -81,7 +82,8 @@ def test_an_image_for_several_platforms(imaged: Imaged) -> None:
 def test_a_consumer_verifies_as_the_document_says(imaged: Imaged, podman: Podman, evil: str) -> None:
     assert imaged.release.retry("publish-image").results == {"publish-image": "passed"}
     commands = block(IMAGE, "<!-- image key -->").replace("registry.gitlab.com/your-group/my-service", imaged.name)
-    commands = commands.replace("docker run", "podman run").replace("your-group/my-service", "group/another")
+    commands = commands.replace("docker run --rm --publish 8000:8000", "podman run --rm")
+    commands = commands.replace("your-group/my-service", "group/another")
     program = imaged.release.artifact("cosign", ".cosign")
     env = {**imaged.env, **podman.env, "PATH": f"{program}:{os.environ['PATH']}"}
     assert run("sh", "-e", "-c", commands, cwd=imaged.release.path, env=env).endswith("another 1.0.0\n")
@@ -98,9 +100,26 @@ def test_a_consumer_verifies_as_the_document_says(imaged: Imaged, podman: Podman
 
 def test_the_image_can_be_built_from_the_source_without_the_pipeline(bake: Bake, podman: Podman) -> None:
     project = bake()
-    podman.run("build", "--quiet", "--build-arg", "PYTHON_IMAGE=localhost/base", "--tag", "mine", project.path)
-    assert podman.run("run", "--rm", "--network", "none", "mine", "Ada") == "Hello, Ada!\n"
+    base = ("--build-arg", "PYTHON_IMAGE=localhost/base")
+    podman.run("build", "--quiet", "--format", "docker", *base, "--tag", "mine", project.path)
     assert podman.run("run", "--rm", "--network", "none", "mine", "--version") == "my-service 0.0.0\n"
+    # It becomes healthy, and ends at once, whatever it may not do.
+    safe = ("--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+    podman.run("run", "--detach", "--name", "service", *safe, "--env", "PORT=8765", "mine")
+    # Docker, and systemd for podman, ask by themselves.
+    wait_until_passes(podman, "healthcheck", "run", "service")
+    begin = time.monotonic()
+    podman.run("stop", "service")
+    assert time.monotonic() - begin < 5, "podman kills after ten seconds"
+    assert podman.run("inspect", "--format", "{{.State.ExitCode}}", "service") == "0\n"
+    logged = podman.run("logs", "service")
+    assert " INFO Serving on http://0.0.0.0:8765\n" in logged
+    assert logged.endswith(" INFO Ended\n")
+    # What serves nothing is not healthy.
+    podman.run("run", "--detach", "--name", "idle", *safe, "--entrypoint", "sleep", "mine", "60")
+    with pytest.raises(AssertionError, match="ended with 1"):
+        podman.run("healthcheck", "run", "idle")
+    podman.run("rm", "--force", "--time", "0", "service", "idle")
 
 
 def test_the_dockerfile_passes_checkov(imaged: Imaged, warm: dict[str, str]) -> None:

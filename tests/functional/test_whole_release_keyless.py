@@ -18,6 +18,7 @@ from tools.requirements import find_program
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import Bake, BakedProject
 from tools.samples.consumer import make_venv
+from tools.samples.image import wait_until_passes
 from tools.samples.keyless import EVIL, Signed, sign_as
 from tools.samples.package import IMAGING, RELEASING
 from tools.stand_ins.gitlab import GitLab
@@ -152,10 +153,17 @@ def test_a_consumer_verifies_the_image_as_the_readme_says(
     commands = here_for(block(released.project.read("README.md"), "Verify the container image"), released.gitlab)
     commands = commands.replace("registry.gitlab.com/your-group/my-service", registry.image(here))
     commands = commands.replace("cosign verify", f"cosign verify --trusted-root {sigstore_services.trusted_root}")
-    commands = commands.replace("docker run", "podman run")
+    commands = commands.replace(
+        "docker run --rm --publish 8000:8000", "podman run --detach --name service --network none"
+    )
     path = f"{sigstore_services.binaries.cosign.parent}:{os.environ['PATH']}"
     env = {**os.environ, **podman.env, **registry.log_in(here, tmp_path), "PATH": path}
-    assert run("sh", "-e", "-c", commands, cwd=tmp_path, env=env).endswith("Hello, Ada!\n")
+    run("sh", "-e", "-c", commands, cwd=tmp_path, env=env)
+    ask = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health')"
+    wait_until_passes(podman, "exec", "service", "python", "-c", ask)
+    podman.run("stop", "service")
+    assert podman.run("logs", "service").endswith(" INFO Ended\n")
+    podman.run("rm", "service")
     # Another tag of the same project is another signer.
     with pytest.raises(AssertionError, match="no matching CertificateIdentity found"):
         run("sh", "-e", "-c", commands.replace("@refs/tags/v1.0.0", "@refs/tags/v1.0.1"), cwd=tmp_path, env=env)

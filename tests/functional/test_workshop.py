@@ -20,9 +20,9 @@ from tools.requirements import find_program
 from tools.stand_ins.images import HELPER, RELEASES, Podman, uv_image
 from tools.template import tagged_copy
 
-# A person has them by tox, which would make its environment anew for each run.
+# A person has installed them; here the first is that of the clone.
 PROGRAMS = {
-    ".venv/bin/tox run -e pipeline --": f"{sys.executable} -m tools.pipeline",
+    ".venv/bin/py-ci-pipeline": f"{sys.executable} -m tools.pipeline",
     ".venv/bin/": f"{sys.prefix}/bin/",
 }
 
@@ -64,7 +64,7 @@ def read_exercises(document: str) -> dict[str, list[Step]]:
             else:
                 assert token.info == "sh", before
                 steps.append(Step("check" if label == "Check" else "run", token.content))
-                pipeline = token.content if "tox run -e pipeline" in token.content else pipeline
+                pipeline = token.content if "py-ci-pipeline" in token.content else pipeline
     del exercises[""]
     return exercises
 
@@ -133,7 +133,11 @@ class Walk:
     def do(self, step: Step) -> None:
         """Do a step; what is run fails where the document shows that it does, and only there."""
         if step.action == "run":
+            log = self.clone.parent / "results" / "log.txt"
+            log.unlink(missing_ok=True)
             status, output = self.shell(step.text)
+            # The screen has no log of a job that passes.
+            output = (log.read_text(encoding="utf-8") if log.exists() else "") + output
             assert (status == 0) == (" failed " not in step.expected), output
             assert matches(self.here(step.expected), output), output
             return
@@ -154,6 +158,8 @@ class Walk:
 def begin(folder: Path, env: dict[str, str], pythons: dict[str, str]) -> Walk:
     """Do what the workshop says before its first exercise, as far as tests need it."""
     find_program("rsync", "apt install rsync")
+    # Where the tool installs gitlab-ci-local.
+    env = {**env, "XDG_CACHE_HOME": str(folder / "cache")}
     walk = Walk(tagged_copy(folder / "py-ci-template"), env, pythons)
     _, init = block(WORKSHOP, "## Set up").splitlines()
     assert walk.shell(init)[0] == 0

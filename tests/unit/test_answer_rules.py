@@ -47,8 +47,8 @@ def problem(**answer: Any) -> str:
         ("gitlab_namespace", "a/b.c/d-e_f"),
         ("python_version", "3.15"),
         ("license", "Proprietary"),
-        ("docker", False),
-        ("docker", "Yes"),
+        ("pre_commit", False),
+        ("pre_commit", "Yes"),
     ],
 )
 def test_a_good_answer_passes(name: str, answer: Any) -> None:
@@ -112,8 +112,8 @@ def test_a_good_answer_passes(name: str, answer: Any) -> None:
         ("signing", "maybe", "is not supported; choose one of keyless, key, none"),
         ("signing", "Key", "is not supported; choose one of keyless, key, none"),
         ("signing", ["key"], '["key"] is not text'),
-        ("docker", "maybe", "'maybe' is not supported; choose one of yes, no"),
-        ("docker", 1, "1 is not supported; choose one of yes, no"),
+        ("pre_commit", "maybe", "'maybe' is not supported; choose one of yes, no"),
+        ("pre_commit", 1, "1 is not supported; choose one of yes, no"),
         ("pre_commit", None, "null is not supported; choose one of yes, no"),
         ("project_name", None, "null is not text; write it in quotes"),
         ("project_name", {"a": "x" * 100}, "is not text"),

@@ -13,7 +13,7 @@ import yaml
 from project import pipeline
 from scripts.__main__ import brought_up_to_date
 from tools.components import component, component_names
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.schema import check
 
@@ -80,8 +80,9 @@ def test_inputs_reach_a_script_only_through_variables(name: str) -> None:
     _, jobs = parts(name)
     for job in jobs.values():
         for script in (job.get("before_script"), job.get("script")):
-            # A whole list of commands is the caller's own script; a value inside a command is not.
-            assert script == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(script)
+            # A whole list of commands is the caller's own script, or a part of ours; a value inside a command is not.
+            commands = script if isinstance(script, list) else [script]
+            assert all(command == f"$[[ inputs.{name}_commands ]]" or "$[[" not in str(command) for command in commands)
 
 
 def test_functional_tests_are_found_by_the_name_of_a_component() -> None:

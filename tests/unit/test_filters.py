@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from local_extensions import (
     quoted,
     shell_word,
     template_link,
+    template_package,
     troubleshooting,
     warnings,
 )
@@ -221,6 +224,14 @@ def test_answers_that_do_not_work_together_are_said(answers: dict[str, str], sai
     assert said in "".join(found.values())
 
 
+def test_a_name_on_the_command_line_that_is_no_option_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://gitlab.example.org/t.git?ref=x"
+    typed = ["cookiecutter", "--output-dir=..", address, "docker=no", "publish=gitlab", "_component_project=", "kinds="]
+    monkeypatch.setattr(sys, "argv", typed)
+    (line,) = warnings(SOUND).values()
+    assert line.startswith("Not an option, and ignored: docker, kinds. ")
+
+
 @pytest.mark.parametrize(
     ("origin", "project"),
     [
@@ -253,6 +264,11 @@ def test_components_are_where_the_template_came_from(
     made = {**SOUND, "pipeline": "components"}
     assert bool(warnings(made)) == (not project)
     assert component_project({"_component_project": "platform/ci"}) == "platform/ci"
+    package = template_package({"_component_project": "", "_component_version": "1.2.3"})
+    assert bool(package) == bool(project)
+    assert "token" not in package
+    pattern = rf"git\+(https|ssh)://[\w@.:]+/{project}\.git" + re.escape("@1.2.3")
+    assert not package or re.fullmatch(pattern, package)
 
 
 @pytest.mark.parametrize(

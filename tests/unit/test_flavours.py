@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tools.components import load
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.options import (
     COMPONENT_PROJECT,
     DECLARED,

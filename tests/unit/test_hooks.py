@@ -33,6 +33,15 @@ def test_what_belongs_to_an_option_that_is_off_is_removed(folder: Path) -> None:
     post_gen_project.remove(ABSENT)  # nothing left to remove is no error
 
 
+def test_a_folder_goes_with_the_last_file_of_an_option_and_stays_with_a_file_of_the_person(folder: Path) -> None:
+    for path in ("docs/conf.py", "docs/index.md", "manual/conf.py", "manual/mine.md"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    for _ in range(2):
+        post_gen_project.remove(["docs/conf.py", "docs/index.md", "manual/conf.py"])
+        assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == ["manual", "manual/mine.md"]
+
+
 def test_components_are_copied_or_removed(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "lint.yml"
     source.write_bytes("spec: é\r\n".encode())

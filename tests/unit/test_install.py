@@ -1,4 +1,4 @@
-"""A project can be installed, and its tests pass: of each way to test, before the whole proof does it for many more."""
+"""A project of each kind works and passes its tests: with each runner, before the whole proof does it for many more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tools.options import SWITCHES
 from tools.samples.baked import Bake
+from tools.samples.kinds import check_use
 
 COMMANDS = {
     "pytest": [["-m", "pytest", "--cov"]],
@@ -19,13 +20,14 @@ COMMANDS = {
 }
 
 
+@pytest.mark.parametrize("kind", SWITCHES["kind"])
 @pytest.mark.parametrize("runner", SWITCHES["test_runner"])
-def test_a_project_is_installed_and_its_tests_pass(runner: str, bake: Bake) -> None:
-    project = bake(test_runner=runner, pre_commit=False)
+def test_a_project_is_installed_and_its_tests_pass(runner: str, kind: str, bake: Bake) -> None:
+    project = bake(kind=kind, test_runner=runner, pre_commit=False)
     foreign = ("TOX_", "VIRTUAL_ENV", "PYTHON", "COVERAGE", "PYTEST")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     project.run("uv", "venv", "--quiet", env=env)
     project.run("uv", "pip", "install", "--quiet", "--editable", ".", "--group", "test", env=env)
-    assert project.run(".venv/bin/my-service", "Ada", env=env) == "Hello, Ada!\n"
+    check_use(project, env | {"PATH": f"{project.path}/.venv/bin:{env['PATH']}"})
     printed = "".join(project.run(".venv/bin/python", *command, env=env) for command in COMMANDS[runner])
     assert "100%" in printed

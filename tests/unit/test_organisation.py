@@ -14,7 +14,7 @@ from pip._internal.models.index import PyPI
 from tools.commands import commit_all, run
 from tools.components import inputs_of, load
 from tools.documents import ADOPTING, block
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.options import DEFAULTS
 from tools.samples.baked import BakedProject
 from tools.template import tagged_copy

@@ -17,7 +17,8 @@ TYPES = {"string": str, "boolean": bool, "array": list, "number": int}
 
 def answers(**given: Any) -> dict[str, Any]:
     """Return all answers of a project, the defaults where none is given."""
-    return {**DECLARED, **all_combinations()[0], "project_slug": "my-service", **given}
+    names = {"project_slug": "my-service", "package_name": "my_service"}
+    return {**DECLARED, **all_combinations()[0], **names, **given}
 
 
 def test_versions_run_from_the_oldest_to_the_newest() -> None:
@@ -38,15 +39,19 @@ def test_what_is_owned_is_there() -> None:
 
 
 def test_a_project_has_the_paths_of_its_options() -> None:
-    absent = {"Dockerfile", ".dockerignore"}
-    assert not absent & set(absent_paths(answers()))
-    assert set(absent_paths(answers(docker=False))) == absent | set(absent_paths(answers()))
+    image, program = {"Dockerfile", ".dockerignore"}, {"src/my_service/__main__.py", "src/my_service/app.py"}
+    library = {"src/my_service/greeting.py", "tests/test_greeting.py"}
+    site = {"docs/changelog.md", "docs/conf.py", "docs/index.md"}
+    assert set(absent_paths(answers())) == library | site
+    assert set(absent_paths(answers(docs=True))) == library
+    assert set(absent_paths(answers(kind="command"))) == library | site | image
+    assert set(absent_paths(answers(kind="library"))) == image | site | program | {"tests/test_app.py"}
 
 
 def test_a_job_is_there_where_all_options_that_own_it_want_it() -> None:
     assert has_job(answers(), "lint")
     assert has_job(answers(), "sign-image")
-    assert not has_job(answers(docker=False), "sign-image")
+    assert not has_job(answers(kind="command"), "sign-image")
     assert not has_job(answers(signing="none"), "sign-image")
     assert has_job(answers(publish="pypi"), "attest-pypi")
     assert not has_job(answers(publish="pypi", signing="key"), "attest-pypi")

@@ -21,7 +21,7 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = ("templates/", "hooks/", "tools/pipeline/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
 
 
 def remedies() -> Iterator[tuple[str, str]]:
@@ -70,6 +70,11 @@ def of_the_template() -> set[str]:
     }
 
 
+def of_the_tool() -> set[str]:
+    """Return the paragraphs that the tool names."""
+    return set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+
+
 def test_each_remedy_of_a_job_stands_in_the_paragraph_that_it_names() -> None:
     for name, advice in [*remedies(), *checks()]:
         assert f"`{advice}" in PARAGRAPHS[name].replace("`**", ""), name
@@ -83,7 +88,7 @@ def test_what_ends_a_program_of_a_job_is_explained() -> None:
 
 def test_each_paragraph_has_a_message_that_names_it() -> None:
     named = {name for name, _ in [*remedies(), *endings(), *checks()]} - {""}
-    assert sorted(named | of_the_template()) == sorted(PARAGRAPHS)
+    assert sorted(named | of_the_template() | of_the_tool()) == sorted(PARAGRAPHS)
     assert PARAGRAPHS.keys() <= set(anchors(TEXT))
 
 
@@ -104,7 +109,7 @@ MESSAGES_ELSEWHERE = {
     "File name has already been taken": "GitLab",
     "Local file and index file do not match": "uv",
     "no matching CertificateIdentity found": "Cosign",
-    "provided for variable docker could not be converted to a boolean": "Cookiecutter",
+    "provided for variable pre_commit could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",
     "error: unrecognized arguments: --cov": "pytest",

@@ -11,7 +11,7 @@ from pathlib import Path
 from tools.commands import run
 from tools.components import component
 from tools.documents import block, commands_of, page, rows
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.samples.baked import Bake
 from tools.samples.merge_request import APP, BRANCH, break_a_test, fix_it
@@ -60,7 +60,7 @@ def test_its_commands_make_a_project_push_it_open_a_merge_request_and_tag_it(tmp
     # What GitLab does when somebody presses Merge.
     run("git", "update-ref", "refs/heads/main", f"refs/heads/{BRANCH}", cwd=remote)
     sh(block(TUTORIAL, "<!-- merged -->"), project, env)
-    assert 'default="everybody"' in (project / APP).read_text(encoding="utf-8")
+    assert '"LOG_LEVEL", "DEBUG"' in (project / APP).read_text(encoding="utf-8")
     changelog = project / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     before, after = re.findall(r"turn `(.+)` into\n`(.+)` with the day", TUTORIAL)[0]

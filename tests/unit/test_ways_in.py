@@ -76,14 +76,15 @@ def test_typed_with_the_enter_key_alone(expected: dict[str, str], tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert contents(made_in(tmp_path)) == expected
-    for prompt in ("Name of the project (My Service)", "1 - MIT: short and permissive", "Build a container image"):
+    shown = ("Name of the project (My Service)", "1 - MIT: short and permissive", "Add a pre-commit configuration")
+    for prompt in shown:
         assert prompt in done.stdout
     asked = [name for name in DECLARED if not name.startswith("_")]
     assert not [name for name in asked if f"] {name}" in done.stdout], "a question is not in words"
 
 
 def test_replayed(tmp_path: Path) -> None:
-    run(*COOKIECUTTER, ROOT, "--no-input", "--output-dir", tmp_path / "first", "project_name=Again", "docker=no")
+    run(*COOKIECUTTER, ROOT, "--no-input", "--output-dir", tmp_path / "first", "project_name=Again", "kind=command")
     run(*COOKIECUTTER, ROOT, "--replay", "--output-dir", tmp_path / "second")
     first, second = (made_in(tmp_path / folder, "again") for folder in ("first", "second"))
     assert contents(first) == contents(second)
@@ -104,7 +105,7 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
     first = contents(made_in(tmp_path))
     run(*command)
     assert contents(made_in(tmp_path)) == first
-    run(*command, "docker=no", "pre_commit=no")
+    run(*command, "kind=command", "pre_commit=no")
     images = ("build-image", "sbom-image", "digests-image", "sign-image", "verify-image", "publish-image")
     assert first.keys() - contents(made_in(tmp_path)).keys() == {
         "Dockerfile",
@@ -112,6 +113,10 @@ def test_again_over_itself_with_a_switch_turned_off(tmp_path: Path) -> None:
         ".pre-commit-config.yaml",
         *(f".gitlab/ci/{name}.yml" for name in images),
     }
+    run(*command, "kind=library")
+    package = {name for name in contents(made_in(tmp_path)) if name.startswith(("src/", "tests/"))}
+    modules = {"src/my_service/__init__.py", "src/my_service/greeting.py", "src/my_service/py.typed"}
+    assert package == modules | {"tests/__init__.py", "tests/test_greeting.py"}
     run(*command, "pipeline=components")
     assert not [name for name in contents(made_in(tmp_path)) if name.startswith(".gitlab/ci/")]
     run(*command)
@@ -215,7 +220,7 @@ ODD = {
     "project_name": 'It\'s "3" $HOME `x` \\ one',
     "project_description": "100% & <b> #1: ünïcödé",
     "license": "4",
-    "docker": "n",
+    "pre_commit": "n",
 }
 
 
@@ -246,7 +251,7 @@ def test_a_refusal_says_how_to_go_on_without_typing_all_again(
     )
     assert run_again.returncode == 0, run_again.stdout
     answers = json.loads(made_in(folder, "good").read(".cruft.json"))["context"]["cookiecutter"]
-    expected = {**ODD, **again, "license": "GPL-3.0-or-later", "docker": False, "package_name": "good"}
+    expected = {**ODD, **again, "license": "GPL-3.0-or-later", "pre_commit": False, "package_name": "good"}
     assert {name: answers[name] for name in expected} == expected
 
 
@@ -299,8 +304,8 @@ def test_a_slug_that_no_system_should_have_as_a_folder_makes_nothing(slug: str, 
     ("answer", "line"),
     [
         ({"signing": "maybe"}, "signing 'maybe' is not supported; choose one of keyless, key, none."),
-        ({"docker": "maybe"}, "docker 'maybe' is not supported; choose one of yes, no."),
-        ({"docker": None}, "docker null is not supported; choose one of yes, no."),
+        ({"pre_commit": "maybe"}, "pre_commit 'maybe' is not supported; choose one of yes, no."),
+        ({"pre_commit": None}, "pre_commit null is not supported; choose one of yes, no."),
         ({"project_slug": None}, "project_slug null is not text; write it in quotes."),
         ({"project_slug": ["a"]}, 'project_slug ["a"] is not text; write it in quotes.'),
         ({"project_description": 5}, "project_description 5 is not text; write it in quotes."),
@@ -318,12 +323,12 @@ def test_what_no_question_would_take_is_refused_in_a_replay_file(
 
 
 def test_an_answer_that_a_replay_file_does_not_have_is_asked_for(folder: Path) -> None:
-    kept = {name: value for name, value in ANSWERS.items() if name not in ("author_name", "docker")}
+    kept = {name: value for name, value in ANSWERS.items() if name not in ("author_name", "pre_commit")}
     status, lines = tried(folder, replaying(folder, {**kept, "author_email": "ada@example.com"}), "Ada\nno\n")
     assert status == 0, lines
     project = made_in(folder)
     assert project.pyproject["project"]["authors"] == [{"name": "Ada", "email": "ada@example.com"}]
-    assert "Dockerfile" not in project.files
+    assert ".pre-commit-config.yaml" not in project.files
 
 
 def test_an_empty_replay_file_asks_for_everything(folder: Path) -> None:
@@ -379,9 +384,9 @@ def test_half_a_surrogate_pair_in_the_configuration_is_refused(way: str, folder:
         ("project_name: true", ["project_name"]),
         ("project_name: {a: b}", ["project_name", "project_slug", "package_name"]),
         ("project_slug: null", ["project_slug", "package_name"]),
-        ("docker: 3", ["docker"]),
-        ("docker: null", ["docker"]),
-        ("docker: [maybe]", ["docker"]),
+        ("pre_commit: 3", ["pre_commit"]),
+        ("pre_commit: null", ["pre_commit"]),
+        ("pre_commit: [maybe]", ["pre_commit"]),
     ],
 )
 def test_what_is_no_answer_in_the_configuration_is_refused(answers: str, names: list[str], folder: Path) -> None:
@@ -392,19 +397,19 @@ def test_what_is_no_answer_in_the_configuration_is_refused(answers: str, names: 
 @pytest.mark.parametrize("said", ["yes", "No", "0"])
 def test_yes_and_no_can_be_said_as_the_engine_takes_them(said: str, template_repository: Path, folder: Path) -> None:
     commands: list[list[str | Path]] = [
-        [*COOKIECUTTER, ROOT, "--no-input", f"docker={said}"],
-        [*configured(folder, f'docker: "{said}"'), "--no-input"],
-        [*CRUFT, "create", template_repository, "--no-input", "--extra-context", f'{{"docker": "{said}"}}'],
-        replaying(folder, {**ANSWERS, "docker": said}),
+        [*COOKIECUTTER, ROOT, "--no-input", f"pre_commit={said}"],
+        [*configured(folder, f'pre_commit: "{said}"'), "--no-input"],
+        [*CRUFT, "create", template_repository, "--no-input", "--extra-context", f'{{"pre_commit": "{said}"}}'],
+        replaying(folder, {**ANSWERS, "pre_commit": said}),
     ]
     for number, command in enumerate(commands):
         (folder / str(number)).mkdir()
         status, lines = tried(folder / str(number), command)
         assert status == 0, lines
         project = made_in(folder / str(number))
-        assert ("Dockerfile" in project.files) == (said == "yes")
-        assert ("build-image.yml" in project.read(".gitlab-ci.yml")) == (said == "yes")
-        assert json.loads(project.read(".cruft.json"))["context"]["cookiecutter"]["docker"] is (said == "yes")
+        assert (".pre-commit-config.yaml" in project.files) == (said == "yes")
+        assert ("pre-commit" in project.read("CONTRIBUTING.md")) == (said == "yes")
+        assert json.loads(project.read(".cruft.json"))["context"]["cookiecutter"]["pre_commit"] is (said == "yes")
 
 
 def test_the_engine_itself_refuses_a_choice_on_the_command_line(folder: Path) -> None:
@@ -417,12 +422,12 @@ def test_the_engine_itself_refuses_a_choice_on_the_command_line(folder: Path) ->
 
 
 def test_what_is_neither_yes_nor_no_on_the_command_line_is_refused(folder: Path) -> None:
-    status, lines = tried(folder, [*COOKIECUTTER, ROOT, "--no-input", "docker=maybe"])
+    status, lines = tried(folder, [*COOKIECUTTER, ROOT, "--no-input", "pre_commit=maybe"])
     assert status == 1
     # The engine has a word for it since 2.7; before that it is refused like any other answer.
     assert lines[-1] in (
-        "ValueError: maybe provided for variable docker could not be converted to a boolean.",
-        "  - docker 'maybe' is not supported; choose one of yes, no.",
+        "ValueError: maybe provided for variable pre_commit could not be converted to a boolean.",
+        "  - pre_commit 'maybe' is not supported; choose one of yes, no.",
     )
     assert list(folder.iterdir()) == []
 
@@ -450,7 +455,7 @@ def test_a_refusal_over_a_project_leaves_it_as_it_was(tmp_path: Path) -> None:
     run(*command)
     before = contents(made_in(tmp_path))
     for answer in ("author_email=me", "project_slug=../my-service"):
-        assert subprocess.run([*command, "docker=no", answer], capture_output=True, check=False).returncode == 1
+        assert subprocess.run([*command, "kind=command", answer], capture_output=True, check=False).returncode == 1
         assert contents(made_in(tmp_path)) == before
         assert [path.name for path in tmp_path.iterdir()] == ["my-service"]
 

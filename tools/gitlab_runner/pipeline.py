@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.plan import Plan, seconds
 from tools.gitlab_runner.runner import Runner
 from tools.runner import Variable

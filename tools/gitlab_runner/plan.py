@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from tools.commands import run
 from tools.components import load
-from tools.gitlab_ci_local import Expander, arguments_of
+from tools.expander import Expander
+from tools.gitlab_ci_local import arguments_of
 from tools.runner import Variable, divide
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import Project

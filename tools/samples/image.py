@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.commands import run
 from tools.samples.package import Release
 from tools.stand_ins.gitlab_project import Project
+from tools.stand_ins.images import Podman
 from tools.stand_ins.registry import Registry
 
 # The jobs up to the one that signs the image.
 SIGNING = ["build", "sbom", "digests", "cosign", "build-image", "sbom-image", "digests-image", "sign-image"]
+
+
+def wait_until_passes(podman: Podman, *command: str) -> None:
+    """Wait until a command of podman passes, or fail with what it printed last."""
+    for seconds in (0.2, 0.5, 1, 2, 4):
+        time.sleep(seconds)
+        with suppress(AssertionError):
+            podman.run(*command)
+            return
+    podman.run(*command)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from tools.documents import block, page
 from tools.template import edit
 
 _, _, STEP = page("docs/tutorial.md").partition("## 5. Open a merge request\n")
-BRANCH = "everybody"
+BRANCH = "debug"
 APP = "src/my_service/app.py"
 
 

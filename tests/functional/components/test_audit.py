@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tools.components import load
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.runner import Pipe, Pipeline
 from tools.samples.package import COMPONENTS, VERSION, copy_project
 from tools.samples.standalone import make_standalone

@@ -34,6 +34,7 @@ def test_the_image_is_what_the_pipeline_built(imaged: Imaged, podman: Podman, tm
     config = json.loads(podman.run("inspect", "--type", "image", name))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["/opt/app/bin/another"]
+    assert config["ExposedPorts"] == {"8000/tcp": {}}
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
     assert labels == {
         "title": "another",
@@ -67,6 +68,15 @@ def test_the_same_commit_gives_the_same_image(imaged: Imaged) -> None:
         done = imaged.release.retry("build-image")
         digests.update(re.findall(r"1\.0\.0-candidate as (sha256:.+)", done.log("build-image")))
     assert len(digests) == 1
+
+
+def test_the_format_of_docker_keeps_the_health_check(imaged: Imaged) -> None:
+    candidate = f"docker://{imaged.name}:1.0.0-candidate"
+    assert "Healthcheck" not in json.loads(imaged.skopeo("inspect", "--raw", "--config", candidate))["config"]
+    done = imaged.release.retry("build-image", BUILDAH_FORMAT="docker")
+    assert done.results == {"build-image": "passed"}, done.output
+    check = json.loads(imaged.skopeo("inspect", "--raw", "--config", candidate))["config"]["Healthcheck"]["Test"]
+    assert check[:3] == ["CMD", "python", "-c"]
 
 
 def test_a_project_without_a_container_registry_is_told_before_the_build(imaged: Imaged) -> None:

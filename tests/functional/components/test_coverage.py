@@ -15,7 +15,7 @@ def test_one_percentage_and_the_missing_lines_for_the_whole_matrix(
     bake: Bake, pipe: Pipe, pythons: dict[str, Path], warm: dict[str, str]
 ) -> None:
     oldest, *_, newest = pythons
-    project = bake(_python_versions=[oldest, newest], python_version=oldest, docker=False)
+    project = bake(_python_versions=[oldest, newest], python_version=oldest, kind="command")
     # Lines for each Python: neither alone reaches the threshold, and only the last line is missed by all.
     old, new = ("".join(f"    {name}_{n} = {n}\n" for n in range(9)) for name in ("OLD", "NEW"))
     branches = f"\n\nif sys.version_info[:2] == {tuple(map(int, oldest.split('.')))}:\n{old}else:\n{new}"

@@ -46,7 +46,7 @@ def baked(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project at the old version."""
     folder = tmp_path_factory.mktemp("baked")
     made = (sys.executable, "-m", "cookiecutter", f"git+{released.as_uri()}", "--checkout", VERSION, "--no-input")
-    run(*made, "signing=none", "docker=no", cwd=folder)
+    run(*made, "signing=none", "kind=command", cwd=folder)
     commit_all(folder / "my-service")
     return folder / "my-service"
 

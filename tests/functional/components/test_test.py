@@ -34,12 +34,12 @@ class MoreTests(unittest.TestCase):
 
 @pytest.mark.parametrize("runner", ["pytest", "unittest"])
 def test_the_reports_say_what_happened(runner: str, bake: Bake, pipe: Pipe, python: str, warm: dict[str, str]) -> None:
-    project = bake(_python_versions=[python], python_version=python, test_runner=runner, docker=False)
+    project = bake(_python_versions=[python], python_version=python, test_runner=runner, kind="command")
     add(project, "tests/test_app.py", FAILING_AND_SKIPPED[runner])
     job = f"test: [{python}]"
     failed = pipe(project.path, job, variables=warm)
     assert failed.results == {job: "failed"}
-    assert junit(failed.report(job, "junit.xml")) == {"passed": TESTS[runner], "failed": 1, "skipped": 1}
+    assert junit(failed.report(job, "junit.xml")) == {"passed": TESTS["command"][runner], "failed": 1, "skipped": 1}
     (case,) = [
         case for case in xml(failed.report(job, "junit.xml")).iter("testcase") if case.find("failure") is not None
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.commands import commit_all, run
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.engine import Engine
 from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.runner import NewRunner

@@ -12,7 +12,7 @@ import pytest
 
 from tools.bare_runner import version_of
 from tools.commands import commit_all, run
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.engine import Engine
 from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.program import VERSION
@@ -39,33 +39,38 @@ def test_gitlab_gets_the_reports_and_the_coverage_of_a_fresh_project(
     python: str,
     warm: dict[str, str],
 ) -> None:
-    """The next test has a merge request of the other flavour."""
-    project = bake(pipeline=flavour, _python_versions=[python], python_version=python, docker=False)
+    """The next test has a merge request of the other flavour; of this one a project has a site too."""
+    documented = flavour == "components"
+    options = {"_python_versions": [python], "python_version": python, "kind": "command"}
+    project = bake(pipeline=flavour, docs=documented, **options)
     commit_all(project.path)
     here = gitlab.add_project("your-group/my-service", project.path)
     with new_runner(concurrent=2) as runner:
         done = run_pipeline([runner], here, expander, event, warm)
     test = f"test: [{python}]"
-    assert done.results == dict.fromkeys(["preflight", "lint", test, "coverage", "build", "sbom"], "passed"), (
-        done.output
-    )
+    jobs = ["preflight", "lint", test, "coverage", "build", "sbom", *(["docs", "pages"] if documented else [])]
+    assert done.results == dict.fromkeys(jobs, "passed"), done.output
     assert f"GitLab 19.4.1-ee, runner {VERSION}" in done.log("preflight")
     assert done.coverage == 100
     tests = ET.fromstring(done.builds[test].report("junit")).iter("testcase")  # noqa: S314
-    assert len(list(tests)) == TESTS["pytest"]
+    assert len(list(tests)) == TESTS["command"]["pytest"]
     assert json.loads(done.builds["lint"].report("codequality")) == []
     assert ET.fromstring(done.builds["coverage"].report("cobertura")).attrib["line-rate"] == "1"  # noqa: S314
     names = sorted(path.rpartition(".")[2] for path in done.builds["build"].files)
     assert names == ["gz", "whl"]
     (bill,) = done.builds["sbom"].files.items()
     assert bill == ("sbom.cdx.json", done.builds["sbom"].report("cyclonedx").encode())
+    if documented:
+        site = done.builds["pages"].files
+        assert b"Return a greeting for a person." in site["public/reference/my_service.app.html"]
+        assert site == done.builds["docs"].files
 
 
 def test_a_merge_request_passes_in_containers(
     bake: Bake, new_runner: NewRunner, gitlab: GitLab, expander: Expander, engine: Engine
 ) -> None:
     image = {"python_container_image": uv_image("${PY_CI_PYTHON}")}
-    options = {"_python_versions": list(RELEASES), "python_version": "3.11", "docker": False}
+    options = {"_python_versions": list(RELEASES), "python_version": "3.11", "kind": "command"}
     project = bake(pipeline="components", _component_inputs=image, **options)
     commit_all(project.path)
     here = gitlab.add_project("your-group/my-service", project.path)
@@ -103,7 +108,7 @@ def test_a_schedule_passes_as_a_user_without_a_name_and_a_home(
         "--checkout",
         DECLARED["_component_version"],
     )
-    run(*made, "--no-input", "signing=none", "docker=no", cwd=tmp_path)
+    run(*made, "--no-input", "signing=none", "kind=command", cwd=tmp_path)
     project = tmp_path / "my-service"
     link = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
     link["template"] = f"{gitlab.url}/{template.path}.git"

@@ -10,7 +10,7 @@ import yaml
 
 from tools.bare_runner import version_of
 from tools.commands import commit_all
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.engine import Engine
 from tools.gitlab_runner.pipeline import Pipeline, run_pipeline
 from tools.gitlab_runner.runner import NewRunner

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tools.commands import commit_all, run
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.plan import Plan
 from tools.gitlab_runner.runner import REACHED, NewRunner, Runner

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tools.commands import commit_all
-from tools.gitlab_ci_local import Expander
+from tools.expander import Expander
 from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.runner import NewRunner
 from tools.samples.package import COMPONENTS, VERSION

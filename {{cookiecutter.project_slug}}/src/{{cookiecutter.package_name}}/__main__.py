@@ -1,4 +1,4 @@
-"""Lets ``python -m`` run the command line."""
+"""Lets ``python -m`` run the program."""
 
 import sys
 
