@@ -232,6 +232,16 @@ def test_a_name_on_the_command_line_that_is_no_option_is_said(monkeypatch: pytes
     assert line.startswith("Not an option, and ignored: docker, kinds. ")
 
 
+def come_from(origin: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the template in a clone, in this folder, of what is at an address."""
+    monkeypatch.setattr(local_extensions, "TEMPLATE", folder)
+    (folder / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    run("git", "init", "--quiet", cwd=folder)
+    if origin:
+        run("git", "remote", "add", "origin", origin, cwd=folder)
+    commit_all(folder)
+
+
 @pytest.mark.parametrize(
     ("origin", "project"),
     [
@@ -254,12 +264,7 @@ def test_a_name_on_the_command_line_that_is_no_option_is_said(monkeypatch: pytes
 def test_components_are_where_the_template_came_from(
     origin: str, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
-    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
-    run("git", "init", "--quiet", cwd=tmp_path)
-    if origin:
-        run("git", "remote", "add", "origin", origin, cwd=tmp_path)
-    commit_all(tmp_path)
+    come_from(origin, tmp_path, monkeypatch)
     assert component_project({"_component_project": ""}) == project
     made = {**SOUND, "pipeline": "components"}
     assert bool(warnings(made)) == (not project)
@@ -291,12 +296,7 @@ def test_components_are_where_the_template_came_from(
 def test_messages_are_explained_where_the_template_came_from(
     origin: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
-    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
-    run("git", "init", "--quiet", cwd=tmp_path)
-    if origin:
-        run("git", "remote", "add", "origin", origin, cwd=tmp_path)
-    commit_all(tmp_path)
+    come_from(origin, tmp_path, monkeypatch)
     assert troubleshooting(SOUND) == (f"{page}/blob/0.1.0/docs/troubleshooting.md" if page else "")
     ours = {**SOUND, "gitlab_host": "git.acme.example/gitlab", "_component_project": "platform/ci"}
     where = "https://git.acme.example/gitlab/platform/ci/-/blob/0.1.0/docs/troubleshooting.md"
@@ -338,13 +338,9 @@ def test_a_person_is_asked_with_what_git_knows_of_them(
 def test_a_person_is_asked_with_the_gitlab_that_they_have_the_template_from(
     typed: str, origin: str, host: str, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_extensions, "TEMPLATE", tmp_path)
+    come_from(origin, tmp_path, monkeypatch)
     monkeypatch.setattr("sys.argv", ["cookiecutter", typed])
     shutil.copy(ROOT / "answer_rules.py", tmp_path)
-    (tmp_path / "cookiecutter.json").write_text("{}", encoding="utf-8")
-    run("git", "init", "--quiet", cwd=tmp_path)
-    run("git", "remote", "add", "origin", origin, cwd=tmp_path)
-    commit_all(tmp_path)
     assert (known_here("gitlab_host"), known_here("gitlab_namespace")) == (host, group)
 
 
