@@ -47,7 +47,7 @@ OUTSIDE_OF_TESTS = (
 )
 # What says what was, what is made of another file, and what is compared here.
 NOT_READ = (
-    r"(.+/)?(CHANGELOG\.md|go\.sum)|docs/results(/.+|\.md)|docs/pictures/.+|scripts/locks/.+\.txt"
+    r"(.+/)?(CHANGELOG\.md|go\.sum|package-lock\.json)|docs/results(/.+|\.md)|docs/pictures/.+|scripts/locks/.+\.txt"
     r"|renovate\.json|tests/functional/test_renovate\.py"
 )
 COPIED_LOCK = re.compile(r"# >>> (scripts/locks/\S+)\n.*?# <<< \1\n", re.DOTALL)

