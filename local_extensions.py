@@ -254,16 +254,19 @@ def component_project(answers: Mapping[str, Any]) -> str:
     return found[4] if found else ""
 
 
+def template_page(answers: Mapping[str, Any]) -> str:
+    """Return the address of the template's project in a browser; empty where nobody knows one."""
+    if answers["_component_project"]:
+        return f"https://{answers['gitlab_host']}/{answers['_component_project']}"
+    found = origin_of(TEMPLATE)
+    return f"{found[1] if found[1] == 'http' else 'https'}://{host_of(found)}/{found[4]}" if found else ""
+
+
 def troubleshooting(answers: Mapping[str, Any]) -> str:
     """Return the address of the document about what jobs say; empty where nobody knows one."""
-    path = f"-/blob/{answers['_component_version']}/docs/troubleshooting.md"
-    if answers["_component_project"]:
-        return f"https://{answers['gitlab_host']}/{answers['_component_project']}/{path}"
-    found = origin_of(TEMPLATE)
-    if not found:
-        return ""
-    web = f"{found[1] if found[1] == 'http' else 'https'}://{host_of(found)}"
-    return f"{web}/{found[4]}/{path.removeprefix('-/') if web == 'https://github.com' else path}"
+    page = template_page(answers)
+    files = "blob" if page.startswith("https://github.com/") else "-/blob"
+    return f"{page}/{files}/{answers['_component_version']}/docs/troubleshooting.md" if page else ""
 
 
 def template_package(answers: Mapping[str, Any]) -> str:
@@ -271,13 +274,12 @@ def template_package(answers: Mapping[str, Any]) -> str:
 
     A folder of this machine is said to nobody: everybody has the file in which this stands.
     """
-    if answers["_component_project"]:
-        address = f"https://{answers['gitlab_host']}/{answers['_component_project']}"
-    elif found := origin_of(TEMPLATE):
-        address = found[0] if "://" in found[0] else f"ssh://{found[0].replace(':', '/', 1)}"
-    else:
-        return ""
-    return f"git+{address}.git@{answers['_component_version']}"
+    address = template_page(answers)
+    found = None if answers["_component_project"] else origin_of(TEMPLATE)
+    if found and not (found[1] or "").startswith("http"):
+        # Who has it by SSH may have no other way.
+        address = found[0] if found[1] else f"ssh://{found[0].replace(':', '/', 1)}"
+    return f"git+{address}.git@{answers['_component_version']}" if address else ""
 
 
 def component_address(answers: Mapping[str, Any]) -> str:

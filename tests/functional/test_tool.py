@@ -311,6 +311,20 @@ def test_npm_that_installs_nothing_is_said_and_leaves_nothing(
     assert not list((cache / "py-ci-pipeline").iterdir())
 
 
+def test_settings_of_gitlab_ci_local_in_a_project_change_nothing(small: Path, tool: Tool) -> None:
+    (small / ".gitlab-ci.yml").write_text("ours: {script: 'true'}\n", encoding="utf-8")
+    (small / "other.yml").write_text("theirs: {script: 'true'}\n", encoding="utf-8")
+    (small / ".gitlab-ci-local-env").write_text("FILE=other.yml\n", encoding="utf-8")
+    (small / ".gitlab-ci-local").mkdir()
+    (small / ".gitlab-ci-local" / "variables.yml").write_text("broken: [\n", encoding="utf-8")
+    run("git", "add", "--force", "--all", cwd=small)
+    status, printed = tool(small, "--list")
+    assert status == 0, printed
+    # Who is first installs it, and says so.
+    assert printed.splitlines()[-1] == "ours  test"
+    assert "theirs" not in printed
+
+
 def test_another_file_under_the_name_of_gitlab_ci_local_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from project import OWNED
 from tools.components import load
 from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.pipeline.__main__ import arguments, grouped, masking
 from tools.pipeline.page import Run, excerpt, graph, ranges, render, shortened
-from tools.pipeline.plan import Plan, UnknownJobError, critical_path, drawing, make_plan
+from tools.pipeline.plan import IMAGE_JOBS, Plan, UnknownJobError, critical_path, drawing, make_plan
 from tools.pipeline.progress import Progress, clean, print_end, say, shown
 from tools.pipeline.results import Case, Results, Source, read
 from tools.template import render as render_file
@@ -330,3 +331,8 @@ def test_what_a_job_is_called_reaches_no_terminal_as_it_is(capsys: pytest.Captur
     assert "\x07" not in printed
     assert "\x1b[2J" not in printed
     assert printed.count("evil") == 7
+
+
+def test_the_jobs_that_want_a_container_registry_are_those_of_a_service() -> None:
+    """The package of the tool has not the file that says so."""
+    assert OWNED["kind", "service"].jobs == IMAGE_JOBS

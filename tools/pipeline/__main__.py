@@ -197,6 +197,9 @@ def copy_of(project: Path, folder: Path) -> Path:
     for name in filter(None, run("git", "ls-files", "-z", cwd=copy).split("\0")):
         (copy / name).unlink()
     copy_working_tree(project, copy)
+    # Settings of gitlab-ci-local, which could name another pipeline; GitLab knows none of them.
+    for settings in copy.glob(".gitlab-ci-local*"):
+        (shutil.rmtree if settings.is_dir() else Path.unlink)(settings)
     return copy
 
 

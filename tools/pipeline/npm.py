@@ -43,7 +43,7 @@ def installed() -> Path:
     cache = platformdirs.user_cache_path("py-ci-pipeline", appauthor=False)
     folder = cache / f"gitlab-ci-local-{VERSION}"
     if not folder.exists():
-        print(f"Installing gitlab-ci-local {VERSION} from npm into {folder}, once.", flush=True)
+        print(f"Installing gitlab-ci-local {VERSION} from npm into {folder}, once.", file=sys.stderr, flush=True)
         cache.mkdir(parents=True, exist_ok=True)
         # Nobody finds half of it.
         part = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=cache))
