@@ -17,7 +17,6 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
 from rich.console import Console, RenderableType
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
@@ -28,7 +27,7 @@ from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
 from tools.pipeline.__main__ import arguments, follow, prepare
 from tools.pipeline.page import Run, render
 from tools.stand_ins.cosign import find_cosign
-from tools.template import tagged_copy
+from tools.template import bake, tagged_copy
 
 FOLDER = ROOT / "docs" / "pictures"
 COMMAND = "python -m tools.pictures"
@@ -82,8 +81,7 @@ def texts_of(drawn: str) -> list[str]:
 
 def release(folder: Path) -> Run:
     """Release a project of the template that is signed with a key, on this machine."""
-    answers = {"signing": "key", "_component_project": COMPONENT_PROJECT}
-    made = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder / "made")))
+    made = bake(folder / "made", signing="key")
     commit_all(made)
     (work := folder / "work").mkdir()
     given = arguments([str(made), "--event", "tag"])

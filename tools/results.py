@@ -16,23 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cookiecutter.main import cookiecutter
-
 from project import OWNED
 from tools.commands import commit_all, run
 from tools.components import load
 from tools.drawing import Box, Line, svg
-from tools.options import COMPONENT_PROJECT, DECLARED, ROOT
+from tools.options import DECLARED, ROOT
 from tools.reports import xml
 from tools.runner import Pipeline, pythons_here, run_pipeline, shell_executor
 from tools.samples.merge_request import APP, BRANCH, break_a_test, fix_it
 from tools.stand_ins.gitlab import GitLab, package_index
-from tools.template import bare_clone, tagged_copy
+from tools.template import bake, bare_clone, tagged_copy
 
 COMMAND = "python -m tools.results"
 FOLDER = ROOT / "docs" / "results"
 # What needs no more than Python: neither a key nor a container registry.
-ANSWERS = ["signing=none"]
+ANSWERS = {"signing": "none"}
 IMAGE = OWNED["kind", "service"].jobs
 TITLE = "Log more"
 TOOLS = {
@@ -102,7 +100,7 @@ def tell(folder: Path, program: str, variables: dict[str, str]) -> Story:
     """Run the pipelines in a folder, with gitlab-ci-local as the program; `variables` are for each job."""
     pythons = pythons_here(DECLARED["_python_versions"])
     python = next(iter(pythons))
-    project = bake(ANSWERS, [python], folder / "new")
+    project = bake(folder / "new", _python_versions=[python], **ANSWERS)
     template = bare_clone(tagged_copy(folder / "template"), folder / "template.git")
     with GitLab(folder / "gitlab", package_index()) as gitlab:
         here = gitlab.add_project(f"your-group/{project.name}", project)
@@ -132,17 +130,6 @@ def tell(folder: Path, program: str, variables: dict[str, str]) -> Story:
         release = json.loads((here.folder / "releases" / "v1.0.0.json").read_text(encoding="utf-8"))
         packages = sorted(path.name for path in (here.folder / "pypi").iterdir())
     return Story(first, broken, fixed, changes, artifacts, release, packages)
-
-
-def bake(answers: Sequence[str], pythons: list[str], folder: Path) -> Path:
-    """Make a project for these Pythons, with the answers that differ from the defaults."""
-    context = {
-        "_python_versions": pythons,
-        "_component_project": COMPONENT_PROJECT,
-        **dict(answer.split("=", 1) for answer in answers),
-    }
-    made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
-    return Path(made)
 
 
 def look(done: Pipeline, python: str) -> Seen:

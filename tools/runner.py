@@ -240,7 +240,7 @@ def end(process: subprocess.Popen[str]) -> None:
     """End gitlab-ci-local, which began a session, and all processes of its jobs; it removes containers itself."""
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(SECONDS_TO_END)
+        process.wait(SECONDS_TO_REMOVE)
     for number in (signal.SIGTERM, signal.SIGKILL):
         give_up = time.monotonic() + SECONDS_TO_END
         # Until nobody is left in the group.
@@ -252,8 +252,8 @@ def end(process: subprocess.Popen[str]) -> None:
                 os.killpg(process.pid, 0)
 
 
-# To remove containers, and to end a job as it wants to.
-SECONDS_TO_END = 5
+# To remove containers, each of which gets ten to end by itself; and to end a job as it wants to.
+SECONDS_TO_REMOVE, SECONDS_TO_END = 30, 5
 
 # The settings of a project, as shell commands; a file for those of each environment, in the folder that jobs know by
 # this variable.

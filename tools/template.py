@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cookiecutter.generate import generate_context
+from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
 from jinja2 import FileSystemLoader
@@ -37,6 +38,13 @@ def bare_clone(repository: Path, folder: Path) -> Path:
     """Make a clone as a server has it."""
     run("git", "clone", "--quiet", "--bare", repository, folder)
     return folder
+
+
+def bake(folder: Path, **options: Any) -> Path:
+    """Make a project in a folder with these options, and the defaults of all others, whatever a person has set."""
+    context = {"_component_project": COMPONENT_PROJECT, **options}
+    made = cookiecutter(str(ROOT), no_input=True, extra_context=context, output_dir=str(folder), default_config=True)
+    return Path(made)
 
 
 def context_of(options: Combination) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tools.pipeline import npm
 from tools.requirements import find_program
 from tools.samples.baked import Bake, BakedProject, edit
 from tools.shared import made_once
+from tools.stand_ins.images import HELPER, Podman, python_image
 
 # A Python that no machine has.
 NOWHERE = "3.99"
@@ -428,6 +429,34 @@ def test_an_interruption_ends_all_jobs(
     assert rows_of(table) == {"quick": "passed", "stuck": "interrupted", "after": "skipped"}
     assert "swordfish" not in (results / "index.html").read_text(encoding="utf-8")
     assert "[MASKED] is nobody's" in (results / "stuck.log").read_text(encoding="utf-8")
+
+
+def test_an_interruption_ends_containers_too(
+    small: Path, environment: dict[str, str], podman: Podman, tmp_path: Path
+) -> None:
+    job = f"stuck: {{image: 'localhost/{python_image('3.11')}', script: echo begun && sleep 300}}\n"
+    (small / ".gitlab-ci.yml").write_text(job, encoding="utf-8")
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "tools.pipeline", str(small), "--containers", "podman", "--output", str(results)]
+    env = {**environment, **podman.env, "GCL_HELPER_IMAGE": HELPER, "GCL_PULL_POLICY": "if-not-present"}
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, encoding="utf-8")
+    wait_for(lambda: "sleep 300" in top(podman))
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Interrupted: all jobs were ended." in printed
+    assert rows_of((results / "jobs.txt").read_text(encoding="utf-8")) == {"stuck": "interrupted"}
+    assert podman.run("ps", "--all", "--quiet") == ""
+    assert podman.run("volume", "ls", "--quiet") == ""
+
+
+def top(podman: Podman) -> str:
+    """Return what runs in the containers; one may end meanwhile."""
+    found = ""
+    for name in podman.run("ps", "--quiet").split():
+        with suppress(AssertionError):
+            found += podman.run("top", name, "args")
+    return found
 
 
 REPORTS = """

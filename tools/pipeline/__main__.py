@@ -25,7 +25,7 @@ from rich.console import Console
 from tools.commands import commit_all, copy_working_tree, run
 from tools.components import TEMPLATES, component
 from tools.gitlab_ci_local import INCLUDED, PROBE, arguments_of, as_on_gitlab, ask, names_of, probes
-from tools.pipeline import npm
+from tools.pipeline import containers, npm
 from tools.pipeline.key import make_key_pair
 from tools.pipeline.page import Run, render
 from tools.pipeline.plan import Plan, UnknownJobError, drawing, make_plan, scripts, wanted_pythons
@@ -264,11 +264,13 @@ def throw_away_key(plan: Plan, variables: dict[str, Any], copy: Path) -> str:
     return f"A key that was made for this run signs, and goes with it; {file} of the copy is its public key."
 
 
-def executor(containers: str | None, pythons: list[Path]) -> Executor:
+def executor(program: str | None, folder: Path, pythons: list[Path]) -> Executor:
     """Return a runner that gives jobs containers, or a shell with the Pythons of this machine."""
-    if containers:
+    if program:
         # With the network of the machine, which has GitLab on loopback.
-        return Executor(containers=True, arguments=("--container-executable", containers, "--network", "host"))
+        arguments = ("--container-executable", program, "--network", "host")
+        environment = shell_executor([containers.write_wrapper(program, folder)]).environment
+        return Executor(containers=True, arguments=arguments, environment=environment)
     return shell_executor(pythons)
 
 
@@ -333,7 +335,7 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
         plan = make_plan(pipeline, names, missing, given.job, given.event)
     except UnknownJobError as unknown:
         raise UnusableError(("tool-job", str(unknown))) from unknown
-    return Prepared(folder, program, copy, template, plan, executor(given.containers, folders), notes)
+    return Prepared(folder, program, copy, template, plan, executor(given.containers, folder, folders), notes)
 
 
 def is_plain(given: argparse.Namespace, console: Console) -> bool:
@@ -374,6 +376,9 @@ def follow(given: argparse.Namespace, ready: Prepared, console: Console) -> tupl
                 )
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            if given.containers:
+                containers.remove(given.containers, ready.folder)
         progress.close(interrupted)
     seconds = progress.now
     ran = [name for name, job in progress.jobs.items() if job.began is not None]
