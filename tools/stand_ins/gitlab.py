@@ -120,7 +120,9 @@ class GitLab(Server):
 
     def refuse(self, status: int) -> Response:
         """Return the answer that GitLab gives to a request that it cannot serve."""
-        return message(status, f"{status} {HTTPStatus(status).phrase}")
+        # Limits say when to come again: https://docs.gitlab.com/security/rate_limits/
+        headers = {"Retry-After": "1"} if status == HTTPStatus.TOO_MANY_REQUESTS else None
+        return message(status, f"{status} {HTTPStatus(status).phrase}", headers)
 
 
 def package_index() -> str:

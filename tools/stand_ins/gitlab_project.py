@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
@@ -34,13 +35,16 @@ class Project:
     allowed: list[Project] = field(default_factory=list)
     token: str = field(default_factory=new_token, repr=False)
     tokens: set[str] = field(init=False, repr=False)
-    pypiserver: WSGIApplication = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for registry in ("pypi", "generic", "releases"):
             (self.folder / registry).mkdir(parents=True)
-        self.pypiserver = index_of(self.folder / "pypi")
         self.tokens = {self.token}
+
+    @cached_property
+    def pypiserver(self) -> WSGIApplication:
+        """The index of its distributions."""
+        return index_of(self.folder / "pypi")
 
     @property
     def name(self) -> str:
