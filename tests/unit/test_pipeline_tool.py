@@ -307,11 +307,16 @@ def imported_by(module: str) -> set[str]:
 
 def test_the_package_has_the_modules_that_the_tool_needs_and_no_others() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = {name for name in imported_by("tools.pipeline.__main__") if not name.startswith("tools.pipeline.")}
+    programs = [target.partition(":")[0] for target in settings["project"]["scripts"].values()]
+    packages = settings["tool"]["setuptools"]["packages"]
+    imported = set().union(*map(imported_by, programs))
+    assert all(program.rpartition(".")[0] in packages for program in programs)
+    needed = {name for name in imported if name.rpartition(".")[0] not in packages}
     assert sorted(needed) == settings["tool"]["setuptools"]["py-modules"]
     assert settings["project"]["version"] == DECLARED["_component_version"]
     # What a person gets is what the tests run with, or a newer one.
-    names = {re.split("[<>=]", each)[0] for each in settings["project"]["dependencies"]}
+    needed_by_programs = [*settings["project"]["dependencies"], *settings["project"]["optional-dependencies"]["fleet"]]
+    names = {re.split("[<>=]", each)[0] for each in needed_by_programs}
     pinned = {each.partition("==")[0] for each in settings["dependency-groups"]["tests"] if isinstance(each, str)}
     assert names <= pinned
 

@@ -21,7 +21,7 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "tools/pipeline/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = ("templates/", "hooks/", "tools/pipeline/", "tools/project/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
 
 
 def remedies() -> Iterator[tuple[str, str]]:
@@ -70,9 +70,13 @@ def of_the_template() -> set[str]:
     }
 
 
-def of_the_tool() -> set[str]:
-    """Return the paragraphs that the tool names."""
-    return set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+def of_the_tools() -> set[str]:
+    """Return the paragraphs that the programs name which people install."""
+    project = "".join(page(str(file.relative_to(ROOT))) for file in (ROOT / "tools" / "project").glob("*.py"))
+    return {
+        *re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")),
+        *re.findall(r'[("#](project-[a-z]+)"', project),
+    }
 
 
 def test_each_remedy_of_a_job_stands_in_the_paragraph_that_it_names() -> None:
@@ -88,7 +92,7 @@ def test_what_ends_a_program_of_a_job_is_explained() -> None:
 
 def test_each_paragraph_has_a_message_that_names_it() -> None:
     named = {name for name, _ in [*remedies(), *endings(), *checks()]} - {""}
-    assert sorted(named | of_the_template() | of_the_tool()) == sorted(PARAGRAPHS)
+    assert sorted(named | of_the_template() | of_the_tools()) == sorted(PARAGRAPHS)
     assert PARAGRAPHS.keys() <= set(anchors(TEXT))
 
 

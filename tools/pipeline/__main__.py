@@ -25,6 +25,7 @@ from rich.console import Console
 from tools.commands import commit_all, copy_working_tree, run
 from tools.components import TEMPLATES, component
 from tools.gitlab_ci_local import INCLUDED, PROBE, arguments_of, as_on_gitlab, ask, names_of, probes
+from tools.messages import explained_in
 from tools.pipeline import containers, npm
 from tools.pipeline.key import make_key_pair
 from tools.pipeline.page import Run, render
@@ -128,14 +129,6 @@ def problems(given: argparse.Namespace) -> list[tuple[str, str]]:
             fault = "has other files, which are kept: name an empty folder, or one that is new."
         found += [("tool-output", f"{given.output} {fault}")] if fault else []
     return found
-
-
-def explained_in(project: Path) -> str:
-    """Return the document about messages that the pipeline of a project names, or where the template has it."""
-    file = project / ".gitlab-ci.yml"
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    found = re.search(r'^  PY_CI_TROUBLESHOOTING: "([!-~]+)"$', text, re.MULTILINE)
-    return found[1] if found else "py-ci-template/docs/troubleshooting.md"
 
 
 def read_variables(folder: Path) -> dict[str, Variable]:

@@ -1,4 +1,4 @@
-"""Makes a key pair for one run, as Cosign does; it needs no Cosign, which a job of the pipeline may fetch later."""
+"""Makes a key pair as Cosign does; it needs no Cosign, which a job of the pipeline may fetch later."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
+from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 # https://github.com/secure-systems-lab/go-securesystemslib/blob/main/encrypted/encrypted.go
@@ -30,19 +38,42 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def make_key_pair() -> KeyPair:
-    """Make a key pair."""
-    key, password = generate_private_key(SECP256R1()), secrets.token_urlsafe()
+def box(password: str, salt: bytes, params: Mapping[str, int]) -> SecretBox:
+    """Return what encrypts with a password."""
+    n, r, p = params["N"], params["r"], params["p"]
+    return SecretBox(
+        hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, dklen=SecretBox.KEY_SIZE, maxmem=2**27)
+    )
+
+
+def make_key_pair(password: str | None = None) -> KeyPair:
+    """Make a key pair, with a password of its own unless one is given."""
+    key, password = generate_private_key(SECP256R1()), password or secrets.token_urlsafe()
     salt, nonce = secrets.token_bytes(32), secrets.token_bytes(SecretBox.NONCE_SIZE)
-    n, r, p = SCRYPT["N"], SCRYPT["r"], SCRYPT["p"]
-    derived = hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, dklen=SecretBox.KEY_SIZE, maxmem=2**27)
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     encrypted = {
         "kdf": {"name": "scrypt", "params": SCRYPT, "salt": base64_of(salt)},
         "cipher": {"name": "nacl/secretbox", "nonce": base64_of(nonce)},
-        "ciphertext": base64_of(SecretBox(derived).encrypt(plain, nonce).ciphertext),
+        "ciphertext": base64_of(box(password, salt, SCRYPT).encrypt(plain, nonce).ciphertext),
     }
     body = base64.encodebytes(json.dumps(encrypted).encode()).decode()
     private = f"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n{body}-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return KeyPair(private, password, public)
+    return KeyPair(private, password, public_of(plain))
+
+
+def public_of(plain: bytes) -> str:
+    """Return the public key of a private one."""
+    public = load_der_private_key(plain, None).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def public_key(private: str, password: str) -> str:
+    """Return the public key of a private one as Cosign keeps it; raise ValueError where the password is not its."""
+    try:
+        body = "".join(line for line in private.splitlines() if not line.startswith("-----"))
+        kept = json.loads(base64.b64decode(body))
+        salt, nonce = (base64.b64decode(each) for each in (kept["kdf"]["salt"], kept["cipher"]["nonce"]))
+        opened = box(password, salt, kept["kdf"]["params"]).decrypt(base64.b64decode(kept["ciphertext"]), nonce)
+        return public_of(opened)
+    except (CryptoError, KeyError, TypeError) as error:
+        raise ValueError("the password does not open the key") from error
