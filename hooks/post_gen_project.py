@@ -38,8 +38,16 @@ def has_program(name: str) -> bool:
     return any(os.access(Path(folder, file), os.X_OK) for folder in os.get_exec_path())
 
 
-def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool) -> str:
-    """Return what the person should type now; `url` is the address of the project on GitLab."""
+def shell_word(text: str) -> str:
+    """Quote a text as the shell of this machine wants it."""
+    return f'"{text}"' if sys.platform == "win32" else "'" + text.replace("'", r"'\''") + "'"
+
+
+def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, package: str = "") -> str:
+    """Return what the person should type now; `url` is the address of the project on GitLab.
+
+    `package` is what uv takes for the template, whose program does the last steps and more; empty where there is none.
+    """
     windows = sys.platform == "win32"
     with_pip = [
         f"{'py' if windows else 'python3'} -m venv .venv",
@@ -49,9 +57,8 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool) -> s
         "tox",
     ]
     folder = str(project)
-    quoted = f'"{folder}"' if windows else "'" + folder.replace("'", r"'\''") + "'"
     steps = [
-        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else quoted}",
+        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else shell_word(folder)}",
         *(["uv sync", "uv run tox"] if has_uv else with_pip),
         "",
         *([] if has_git else ["git init --initial-branch main"]),
@@ -60,6 +67,14 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool) -> s
         f"git remote add origin {url}.git",
         "git push --set-upstream origin main",
     ]
+    if package and has_uv:
+        program = f"uvx --from {shell_word(f'py-ci-template[fleet] @ {package}')} py-ci-project"
+        steps += [
+            "",
+            "Or, with a token in GITLAB_TOKEN, in place of the last four, and with all settings:",
+            "",
+            program,
+        ]
     return "\n".join(["", f"Made {project.name}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""])
 
 
@@ -85,6 +100,7 @@ def main(
     link: str | None,
     warnings: dict,
     *,
+    package: str = "",
     troubleshooting: str = "docs/troubleshooting.md",
     silent: bool = False,
 ) -> int:
@@ -107,7 +123,7 @@ def main(
         return 1
     has_git = make_repository()
     if not silent:
-        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv")))
+        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv"), package=package))
         for name, line in {**shortcomings(Path.cwd(), has_git=has_git, linked=link is not None), **warnings}.items():
             print(f"{line}\nSee {troubleshooting}#{name}")
     return 0
@@ -121,6 +137,7 @@ if __name__ == "__main__":
             {{cookiecutter | project_url | python_literal}},
             {{cookiecutter | template_link | python_literal}},
             {{cookiecutter | warnings | python_literal}},
+            package={{cookiecutter | template_package | python_literal}},
             troubleshooting={{cookiecutter | troubleshooting_here | python_literal}},
             silent={{cookiecutter | is_update | python_literal}},
         )

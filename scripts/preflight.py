@@ -149,7 +149,10 @@ def tag() -> Finding:
     if not name:
         return "none", None
     if os.environ.get("CI_COMMIT_REF_PROTECTED") != "true":
-        remedy = "Protect v* in Settings > Repository > Protected tags; delete the tag and push it again."
+        remedy = (
+            "Protect v* by py-ci-project, or in Settings > Repository > Protected tags; "
+            "delete the tag and push it again."
+        )
         return f"{name}, not protected", remedy
     if not VERSION.fullmatch(name):
         return f"{name}, not a version", "Delete the tag and push one such as v1.2.3, or v1.2.3rc1 before it is ready."

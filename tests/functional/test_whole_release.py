@@ -249,7 +249,7 @@ def test_a_tag_of_a_project_that_does_less(
 @pytest.mark.parametrize(
     ("event", "variables", "message"),
     [
-        ("unprotected tag", {}, "-> Protect v* in Settings > Repository > Protected tags"),
+        ("unprotected tag", {}, "-> Protect v* by py-ci-project, or in Settings > Repository > Protected tags"),
         (
             "tag v1",
             {"COSIGN_PRIVATE_KEY": "x", "COSIGN_PASSWORD": "y"},

@@ -152,6 +152,10 @@ def test_the_next_steps_are_for_the_tools_that_are_there(
     printed = capfd.readouterr().out
     assert "  uv sync\n  uv run tox\n" in printed
     assert "pip" not in printed
+    assert "uvx" not in printed
+    post_gen_project.main(ABSENT, {}, URL, None, {}, package="git+https://gitlab.com/org/it's.git@1.0.0")
+    word = r"'py-ci-template[fleet] @ git+https://gitlab.com/org/it'\''s.git@1.0.0'"
+    assert f"  uvx --from {word} py-ci-project\n" in capfd.readouterr().out
 
 
 def test_jinja_changes_nothing_in_the_hook_but_its_last_lines() -> None:

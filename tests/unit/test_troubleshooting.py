@@ -21,7 +21,16 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "tools/pipeline/", "tools/project/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = (
+    "templates/",
+    "hooks/",
+    "tools/pipeline/",
+    "tools/project/",
+    "scripts/",
+    "answer_rules.py",
+    "local_extensions.py",
+    "{{",
+)
 
 
 def remedies() -> Iterator[tuple[str, str]]:

@@ -308,7 +308,9 @@ def test_a_registry_that_is_not_needed_is_not_asked(check: Program, gitlab: GitL
 def test_an_unprotected_tag(check: Program) -> None:
     done = check(CI_COMMIT_TAG="v1.0.0", CI_COMMIT_REF_PROTECTED="false")
     assert done.status == 1
-    remedy = "Protect v* in Settings > Repository > Protected tags; delete the tag and push it again."
+    remedy = (
+        "Protect v* by py-ci-project, or in Settings > Repository > Protected tags; delete the tag and push it again."
+    )
     assert done["tag"] == ("FAIL", "v1.0.0, not protected", remedy)
     assert done.text.endswith("1 check failed.\n")
 
