@@ -1,12 +1,13 @@
-// What Renovate may do, for all projects; the preset of the template says how it sees a release.
+// What Renovate may do; preset.json, beside this, says how it sees a release of the template.
 "use strict";
 
 const { readFileSync } = require("node:fs");
 
-const TEMPLATE = "py-ci-template";
-const plan = JSON.parse(readFileSync(process.env.PLAN || "plan.json", "utf8"));
+const { CI_SERVER_URL, GITLAB_TOKEN, PLAN = "plan.json", SHARD = "1/1" } = process.env;
+const { $schema, description, ...preset } = require("./preset.json");
+const plan = JSON.parse(readFileSync(PLAN, "utf8"));
 // "2/4" is the second of four jobs that share the projects.
-const [shard, shards] = (process.env.SHARD || "1/1").split("/").map(Number);
+const [shard, shards] = SHARD.split("/").map(Number);
 
 function repository(project) {
   // It counts whatever a project has in its own renovate.json.
@@ -16,16 +17,16 @@ function repository(project) {
   } else {
     force.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
   }
-  return { repository: project.path, packageRules: [{ matchDepNames: [TEMPLATE], matchFileNames: [".cruft.json"], force }] };
+  return { repository: project.path, packageRules: [{ matchDepNames: ["py-ci-template"], matchFileNames: [".cruft.json"], force }] };
 }
 
 module.exports = {
   platform: "gitlab",
-  endpoint: `${process.env.CI_SERVER_URL}/api/v4/`,
-  token: process.env.GITLAB_TOKEN,
+  endpoint: `${CI_SERVER_URL}/api/v4/`,
+  token: GITLAB_TOKEN,
   // git too: by itself Renovate gives it the token for the standard port only.
-  hostRules: [{ hostType: "gitlab", matchHost: process.env.CI_SERVER_URL, token: process.env.GITLAB_TOKEN }],
-  extends: [`local>{{ cookiecutter.template_project }}//bot/preset#{{ cookiecutter.template_version }}`],
+  hostRules: [{ hostType: "gitlab", matchHost: CI_SERVER_URL, token: GITLAB_TOKEN }],
+  ...preset,
   repositories: plan.projects.filter((_, index) => index % shards === shard - 1).map(repository),
   allowedCommands: ["^py-ci-fleet update --to v?[0-9]+\\.[0-9]+\\.[0-9]+$"],
   // Of no other template does code run here, whatever a project names.
@@ -35,5 +36,5 @@ module.exports = {
   // GitLab merges when the pipeline has passed; without one, nothing is merged.
   platformAutomerge: true,
   reportType: "file",
-  reportPath: "report.json",
+  reportPath: `report-${shard}.json`,
 };
