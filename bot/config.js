@@ -10,14 +10,15 @@ const plan = JSON.parse(readFileSync(PLAN, "utf8"));
 const [shard, shards] = SHARD.split("/").map(Number);
 
 function repository(project) {
-  // It counts whatever a project has in its own renovate.json.
+  const rule = { matchDepNames: ["py-ci-template"], matchFileNames: [".cruft.json"] };
+  // What a project has in its own renovate.json counts less.
   const force = { automerge: project.automerge };
   if (project.version === null) {
     force.enabled = false;
   } else {
-    force.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
+    rule.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
   }
-  return { repository: project.path, packageRules: [{ matchDepNames: ["py-ci-template"], matchFileNames: [".cruft.json"], force }] };
+  return { repository: project.path, packageRules: [{ ...rule, force }] };
 }
 
 module.exports = {

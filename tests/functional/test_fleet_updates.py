@@ -72,3 +72,17 @@ def pipeline_of(project: SharedProject, ref: str, sha: str | None) -> None:
     if sha and ref != "main":
         link = json.loads(project.git.read(sha, ".cruft.json") or b"{}")
         add_pipeline(project, ref, sha, "failed" if link.get("checkout") == BROKEN else "success")
+
+
+# What a hook of the template finds of the bot's token: a file of the project would bring it into a branch.
+PROBE = '''
+import os, pathlib
+found = []
+for file in [*pathlib.Path("/proc").glob("[0-9]*/environ"), *pathlib.Path(ROOT).rglob(".git/config")]:
+    try:
+        found.append(file.read_bytes())
+    except OSError as error:
+        found.append(type(error).__name__.encode())
+found.append("\\n".join(f"{name}={value}" for name, value in os.environ.items()).encode())
+pathlib.Path("FOUND").write_bytes(b"\\n".join(found))
+'''

@@ -20,27 +20,53 @@ LABEL = "py-ci-template"
 CONFLICT = "template-conflict"
 STATE = "renovate/artifacts"
 DRAFT = "Draft: "
+# What a project may have for other reasons.
+EXPECTED = ("Package lookup failures",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be asked for."""
+    parser.add_argument("reports", type=Path, nargs="*", metavar="REPORT", help="what Renovate has written of its run")
     parser.add_argument("--plan", type=Path, default=Path("plan.json"), help="the projects: %(default)s")
     parser.add_argument("--gitlab", default=os.environ.get("CI_SERVER_URL"), metavar="URL", help="address of GitLab")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Mark the merge requests of all projects; return the exit status, 1 where a project could not be asked."""
-    plan = json.loads(arguments.plan.read_text(encoding="utf-8"))
-    server = gitlab.Gitlab(arguments.gitlab, private_token=os.environ["GITLAB_TOKEN"], retry_transient_errors=True)
-    failed = False
-    for project in plan["projects"]:
+    """Mark the merge requests of all projects; return the exit status, 1 where something is wrong with a project."""
+    projects = json.loads(arguments.plan.read_text(encoding="utf-8"))["projects"]
+    seen: dict[str, Any] = {}
+    for report in arguments.reports:
+        seen |= json.loads(report.read_text(encoding="utf-8"))["repositories"]
+    wrong = []
+    if arguments.reports:
+        for project in projects:
+            if project["version"] is not None:
+                wrong += [f"{project['path']}: {line}" for line in troubles(seen.get(project["path"]))]
+    token = os.environ.get("GITLAB_TOKEN")
+    server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True)
+    for project in projects:
         try:
             for line in mark(server.projects.get(project["path"], lazy=True)):
                 print(f"{project['path']}{line}")
         except gitlab.GitlabError as error:
-            print(f"{project['path']}: {error}", file=sys.stderr)
-            failed = True
-    return int(failed)
+            wrong.append(f"{project['path']}: GitLab answers the token of the bot with {error}")
+    if wrong:
+        print("\n".join(["See docs/troubleshooting.md#fleet-drafts of py-ci-template", *wrong]), file=sys.stderr)
+    return int(bool(wrong))
+
+
+def troubles(seen: dict[str, Any] | None) -> list[str]:
+    """Return what went wrong in a project, by Renovate's report of it; a conflict is no trouble of the bot's."""
+    if seen is None:
+        return ["not looked at: it is archived, empty or gone, or the bot is no member; the log of renovate says which"]
+    found = {dep.get("depName") for files in seen["packageFiles"].values() for file in files for dep in file["deps"]}
+    if LABEL not in found:
+        return [".cruft.json is missing, or not as cruft writes it"]
+    lines = [str(branch["result"]) for branch in seen["branches"] if branch["result"] == "error"]
+    for problem in seen["problems"]:
+        said = [error["stderr"] for error in problem.get("artifactErrors", [])] or [problem["msg"]]
+        lines += [text.strip().splitlines()[-1] for text in said]
+    return [line for line in lines if not line.startswith("Conflict: ") and line not in EXPECTED]
 
 
 def mark(project: Any) -> list[str]:

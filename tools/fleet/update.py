@@ -41,6 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         conflicts = update(Path.cwd(), arguments.template, arguments.to)
     except UpdateError as error:
+        print("See docs/troubleshooting.md#fleet-update of py-ci-template", file=sys.stderr)
         print(f"The update to {arguments.to} could not be made: {error}", file=sys.stderr)
         return 1
     for name in conflicts:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from tools.commands import commit_all, run
 from tools.options import DECLARED, ROOT
 from tools.renovate import Renovate, node
+from tools.runner import Pipeline, Variable, run_pipeline, shell_executor
 from tools.stand_ins.gitlab_rest.access import Level, User
 from tools.stand_ins.gitlab_rest.projects import SharedProject
 from tools.stand_ins.gitlab_rest.server import SharedGitLab
@@ -125,8 +128,8 @@ class Organisation:
 
     def environment(self, token: str, **more: str) -> dict[str, str]:
         """Return what the bot's job has in its environment."""
-        state = self.folder / "state"
-        state.mkdir(mode=0o700, exist_ok=True)
+        # A job begins with nothing.
+        state = Path(mkdtemp(prefix="state-", dir=self.folder))
         rules = [{"enabled": False}, {"matchHost": self.gitlab.url, "enabled": True}]
         kept = ("LANG", "NODE_COMPILE_CACHE")
         return {
@@ -142,6 +145,37 @@ class Organisation:
             "RENOVATE_HOST_RULES": json.dumps(rules),
             **more,
         }
+
+    def in_the_pipeline(self, gitlab_ci_local: str, **variables: str) -> Pipeline:
+        """Run the pipeline of the bot's project as a schedule does, with the plan that there is."""
+        made = run(
+            *(sys.executable, "-m", "cookiecutter", ROOT, "--directory", "bot", "--no-input", "-o", self.folder),
+            *("template_project=org/py-ci-template", f"template_version={FIRST}", "groups=org", "shards=2"),
+            cwd=self.folder,
+        )
+        assert not made, made
+        path = self.folder / "template-bot"
+        # What makes the plan is another program.
+        pipeline = path / ".gitlab-ci.yml"
+        text, count = re.subn(
+            "py-ci-fleet plan .*", f"cp {self.folder / 'plan.json'} .", pipeline.read_text(encoding="utf-8")
+        )
+        assert count == 1
+        pipeline.write_text(text, encoding="utf-8")
+        run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=path)
+        commit_all(path)
+        here = self.gitlab.add_project("org/template-bot", path)
+        self.home.allowed.append(here)
+        env = self.environment("", **variables)
+        kept = {name: value for name, value in env.items() if name.startswith("RENOVATE_HOST") or name in variables}
+        settings = {
+            **self.gitlab.variables(here),
+            **{name: Variable(value) for name, value in kept.items()},
+            "UV_PYTHON": Variable(str(self.python)),
+            "GITLAB_TOKEN": Variable(self.bot.token, protected=True, environment="template-bot"),
+        }
+        executor = shell_executor([self.programs()])
+        return run_pipeline(gitlab_ci_local, path, self.template, executor, "protected schedule", settings)
 
     def start(self, *command: str, token: str = "", **more: str) -> subprocess.Popen[str]:
         """Start a program of the bot."""

@@ -69,7 +69,8 @@ class SharedGitLab(GitLab):
             user = authenticate(request, self.users)
             if user is None:
                 return super().respond(request, path)
-            wait = self._wait(user)
+            # git has a limit of its own: https://docs.gitlab.com/administration/settings/git_http_rate_limits/
+            wait = self._wait(user) if path.startswith(API) else 0
             if wait:
                 return as_json(429, {"message": "429 Too Many Requests"}, {"Retry-After": str(wait)})
             asked = git_http.ASKED.fullmatch(path)
