@@ -11,8 +11,9 @@ const [shard, shards] = SHARD.split("/").map(Number);
 
 function repository(project) {
   const rule = { matchDepNames: ["py-ci-template"], matchFileNames: [".cruft.json"] };
-  // What a project has in its own renovate.json counts less.
-  const force = { automerge: project.automerge };
+  // Renovate merges in a later run, if the pipeline has passed then. GitLab, told to merge when it passes, would merge files
+  // with conflicts where a project does not ask for a pipeline. What a project has in its own renovate.json counts less.
+  const force = { automerge: project.automerge, automergeType: "pr", ignoreTests: false, platformAutomerge: false };
   if (project.version === null) {
     force.enabled = false;
   } else {
@@ -34,8 +35,6 @@ module.exports = {
   customEnvVariables: { PY_CI_TEMPLATE: plan.template },
   onboarding: false,
   requireConfig: "optional",
-  // GitLab merges when the pipeline has passed; without one, nothing is merged.
-  platformAutomerge: true,
   reportType: "file",
   reportPath: `report-${shard}.json`,
 };

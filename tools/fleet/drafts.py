@@ -62,11 +62,14 @@ def troubles(seen: dict[str, Any] | None) -> list[str]:
     found = {dep.get("depName") for files in seen["packageFiles"].values() for file in files for dep in file["deps"]}
     if LABEL not in found:
         return [".cruft.json is missing, or not as cruft writes it"]
-    lines = [str(branch["result"]) for branch in seen["branches"] if branch["result"] == "error"]
+    lines = []
     for problem in seen["problems"]:
-        said = [error["stderr"] for error in problem.get("artifactErrors", [])] or [problem["msg"]]
-        lines += [text.strip().splitlines()[-1] for text in said]
-    return [line for line in lines if not line.startswith("Conflict: ") and line not in EXPECTED]
+        errors = problem.get("artifactErrors") or [{"stderr": problem.get("err", {}).get("message", "")}]
+        for error in errors:
+            said = (error["stderr"].strip().splitlines() or [""])[-1]
+            if not said.startswith("Conflict: ") and problem["msg"] not in EXPECTED:
+                lines.append(f"{problem['msg']}: {said}".removesuffix(": "))
+    return lines
 
 
 def mark(project: Any) -> list[str]:

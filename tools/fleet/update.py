@@ -138,8 +138,14 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-            errors="surrogateescape", **identity,
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            **identity,
         )
     except PermissionError:
         raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,33 @@ for answers in json.loads(sys.argv[2]):
 """
 
 
+@dataclass(frozen=True)
+class Run:
+    """A program of the bot that runs, and its folder."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    def wait(self) -> int:
+        """Wait until it ends; return its exit status."""
+        return self.process.wait()
+
+    def kill(self) -> None:
+        """End it and all that it has started, at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def log(self) -> str:
+        """What it has printed."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8")
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What Renovate reports of each project."""
+        (file,) = self.folder.glob("report-*.json")
+        return dict(json.loads(file.read_text(encoding="utf-8"))["repositories"])
+
+
 @dataclass
 class Organisation:
     """What the bot works with, in a folder of its own; `projects` are by the last part of their paths."""
@@ -57,9 +85,10 @@ class Organisation:
         """Where the template is."""
         return f"{self.gitlab.url}/org/py-ci-template.git"
 
-    def publish(self) -> None:
+    def publish(self, *, force: bool = False) -> None:
         """Push the template with its tags."""
-        run("git", "push", "--quiet", self.home.git.folder / ".git", "HEAD:main", "--tags", cwd=self.template)
+        options = ("--quiet", *(["--force"] if force else []))
+        run("git", "push", *options, self.home.git.folder / ".git", "HEAD:main", "--tags", cwd=self.template)
         run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=self.template)
 
     def release(self, version: str, line: str, *edits: tuple[str, str, str]) -> None:
@@ -177,24 +206,26 @@ class Organisation:
         executor = shell_executor([self.programs()])
         return run_pipeline(gitlab_ci_local, path, self.template, executor, "protected schedule", settings)
 
-    def start(self, *command: str, token: str = "", **more: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, token: str = "", **more: str) -> Run:
         """Start a program of the bot."""
-        return subprocess.Popen(
+        env = self.environment(token or self.bot.token, PLAN=str(self.folder / "plan.json"), **more)
+        folder = Path(env["HOME"])
+        process = subprocess.Popen(
             command,
-            cwd=self.folder,
-            env=self.environment(token or self.bot.token, **more),
+            cwd=folder,
+            env=env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=(folder / "log.txt").open("w"),
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             start_new_session=True,
         )
+        return Run(process, folder)
 
-    def run(self, *command: str, token: str = "", **more: str) -> tuple[int, str]:
-        """Run a program of the bot; return its exit status and what it printed."""
-        process = self.start(*command, token=token, **more)
-        printed, _ = process.communicate()
-        return process.returncode, printed
+    def drafts(self, *runs: Run, token: str = "") -> tuple[int, str]:
+        """Let the bot mark drafts after some runs of Renovate; return the exit status and what it printed."""
+        reports = [str(report) for run in runs for report in run.folder.glob("report-*.json")]
+        done = self.start("py-ci-fleet", "drafts", "--plan", str(self.folder / "plan.json"), *reports, token=token)
+        return done.wait(), done.log
 
     def merge_requests(self, name: str) -> list[dict[str, Any]]:
         """Return the merge requests of a project."""
@@ -203,3 +234,19 @@ class Organisation:
     def of_branch(self, name: str, file: str, branch: str = "renovate/py-ci-template") -> str:
         """Return a file of a branch of a project; empty where it is not there."""
         return (self.projects[name].git.read(branch, file) or b"").decode()
+
+    def branch(self, name: str) -> str | None:
+        """Return the newest commit of the bot's branch in a project, where it has one."""
+        return self.projects[name].git.resolve("refs/heads/renovate/py-ci-template")
+
+    def solve(self, name: str, file: str, line: str) -> None:
+        """Let somebody keep a line in place of a conflict, in the bot's branch."""
+        path, remote = self.working(name), self.projects[name].git.folder / ".git"
+        run("git", "fetch", "--quiet", remote, "renovate/py-ci-template", cwd=path)
+        run("git", "checkout", "--quiet", "FETCH_HEAD", cwd=path)
+        text = (path / file).read_text(encoding="utf-8")
+        text, count = re.subn(r"<<<<<<< ours\n.*?>>>>>>> theirs\n", f"{line}\n", text, flags=re.DOTALL)
+        assert count == 1
+        (path / file).write_text(text, encoding="utf-8")
+        commit_all(path, "Keep ours")
+        run("git", "push", "--quiet", remote, "HEAD:renovate/py-ci-template", cwd=path)
