@@ -307,11 +307,14 @@ def imported_by(module: str) -> set[str]:
 
 def test_the_package_has_the_modules_that_the_tool_needs_and_no_others() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = {name for name in imported_by("tools.pipeline.__main__") if not name.startswith("tools.pipeline.")}
+    mains = (f"tools.{name}.__main__" for name in ("fleet", "pipeline"))
+    needed = set().union(*map(imported_by, mains))
+    needed = {name for name in needed if not name.startswith(("tools.fleet.", "tools.pipeline."))}
     assert sorted(needed) == settings["tool"]["setuptools"]["py-modules"]
     assert settings["project"]["version"] == DECLARED["_component_version"]
     # What a person gets is what the tests run with, or a newer one.
-    names = {re.split("[<>=]", each)[0] for each in settings["project"]["dependencies"]}
+    given = [*settings["project"]["dependencies"], *settings["project"]["optional-dependencies"]["fleet"]]
+    names = {re.split("[<>=]", each)[0] for each in given}
     pinned = {each.partition("==")[0] for each in settings["dependency-groups"]["tests"] if isinstance(each, str)}
     assert names <= pinned
 

@@ -21,7 +21,16 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "tools/pipeline/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = (
+    "templates/",
+    "hooks/",
+    "tools/fleet/",
+    "tools/pipeline/",
+    "scripts/",
+    "answer_rules.py",
+    "local_extensions.py",
+    "{{",
+)
 
 
 def remedies() -> Iterator[tuple[str, str]]:
@@ -71,8 +80,10 @@ def of_the_template() -> set[str]:
 
 
 def of_the_tool() -> set[str]:
-    """Return the paragraphs that the tool names."""
-    return set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+    """Return the paragraphs that the tools name."""
+    fleet = "".join(page(name) for name in run("git", "ls-files", "tools/fleet/*.py").splitlines())
+    named = set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+    return named | set(re.findall(r"#(fleet-[a-z]+) ", fleet))
 
 
 def test_each_remedy_of_a_job_stands_in_the_paragraph_that_it_names() -> None:
@@ -109,6 +120,7 @@ MESSAGES_ELSEWHERE = {
     "File name has already been taken": "GitLab",
     "Local file and index file do not match": "uv",
     "no matching CertificateIdentity found": "Cosign",
+    "Error updating branch": "Renovate",
     "provided for variable pre_commit could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",
