@@ -11,12 +11,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import sleep
 from typing import Any
 
 import pytest
 
+from tools.bare_runner import make_traversable
 from tools.commands import commit_all, run
 from tools.renovate import find_renovate
 from tools.runner import Pipeline
@@ -94,6 +94,7 @@ class Story:
     merge_requests_of_canaries: dict[str, list[dict[str, Any]]]
     found: str
     killed: list[str]
+    lost: list[str]
     read_only: tuple[int, str]
     refused: int
     conflicts: dict[str, dict[str, Any]]
@@ -136,17 +137,21 @@ FAST = {"RENOVATE_ENABLED_MANAGERS": '["custom.regex"]'}
 
 
 @pytest.fixture(scope="module")
-def story(request: pytest.FixtureRequest, bare_python: Path, gitlab_ci_local: str) -> Iterator[Story]:
+def story(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_folder: Path,
+    bare_python: Path,
+    gitlab_ci_local: str,
+) -> Iterator[Story]:
     """Twenty projects in both flavours, three releases of their template, and what happens."""
     assert request.config.cache
     renovate = find_renovate(request.config.cache.mkdir("renovate"))
+    folder = tmp_path_factory.mktemp("fleet")
     # Code of the template runs as nobody, who must get here.
-    with TemporaryDirectory(prefix="fleet-") as folder:
-        Path(folder).chmod(0o755)
-        with SharedGitLab(Path(folder, "gitlab"), "http://127.0.0.1:1") as gitlab:
-            with pytest.MonkeyPatch.context() as patch:
-                story = tell(Organisation(Path(folder), gitlab, renovate, bare_python), gitlab_ci_local, patch)
-            yield story
+    make_traversable(shared_folder.parent, folder)
+    with SharedGitLab(folder / "gitlab", "http://127.0.0.1:1") as gitlab, pytest.MonkeyPatch.context() as patch:
+        yield tell(Organisation(folder, gitlab, renovate, bare_python), gitlab_ci_local, patch)
 
 
 def tell(organisation: Organisation, gitlab_ci_local: str, monkeypatch: pytest.MonkeyPatch) -> Story:
@@ -189,26 +194,27 @@ def tell(organisation: Organisation, gitlab_ci_local: str, monkeypatch: pytest.M
     # GitLab refuses what is too much, and fails twice where a merge request is opened.
     monkeypatch.setattr(server, "MINUTE", 2)
     gitlab.limit = 20
-    gitlab.fail_next(2, method="POST", path="merge_requests$", status=500)
+    gitlab.fail_next(2, method="POST", path="/org%2Fplain-[12]/merge_requests$", status=500)
     both_shards(organisation)
     gitlab.heal()
     gitlab.limit = None
     refused = len(gitlab.requests(status=429))
-    (closed,) = organisation.merge_requests("closed") or [{}]
-    closed["state"] = "closed"
-    runs = both_shards(organisation)
-    drafts = organisation.drafts(*runs)
+    lost = [name for name in NAMES if not organisation.merge_requests(name)]
+    drafts = organisation.drafts()
     conflicts = {name: deepcopy(organisation.merge_requests(name)[0]) for name in CONFLICTS}
 
-    # A person mends a conflict.
+    # A person mends a conflict, and closes a merge request.
     organisation.solve("conflict-1", "pyproject.toml", "fail_under = 95")
-    both_shards(organisation)
-    drafts_later = organisation.drafts()
+    (closed,) = organisation.merge_requests("closed")
+    closed["state"] = "closed"
+    again = [*CANARIES, *CONFLICTS, *killed, *lost, "automerge", "closed", "critical"]
+    organisation.plan(dict.fromkeys(again, GOOD), automerge=["automerge", "conflict-2"])
+    drafts_later = organisation.drafts(*both_shards(organisation))
     with_reader.wait()
     organisation.plan({"plain-5": GOOD})
     read_only = organisation.drafts(with_reader, token=reader.token)
     return Story(
-        organisation, canaries, of_canaries, found, killed, read_only, refused, conflicts, drafts, drafts_later
+        organisation, canaries, of_canaries, found, killed, lost, read_only, refused, conflicts, drafts, drafts_later
     )
 
 
@@ -265,6 +271,7 @@ def test_code_of_the_template_does_not_get_the_token(story: Story, tmp_path: Pat
 
 def test_nothing_is_opened_twice_and_nothing_lost(story: Story) -> None:
     assert len(story.killed) == 1
+    assert story.lost
     assert story.refused > 0
     for name in NAMES:
         (request,) = story.organisation.merge_requests(name)

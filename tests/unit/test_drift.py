@@ -105,13 +105,10 @@ def test_a_tag_is_a_name_and_no_more(template: Path, project: Path) -> None:
 
 
 def test_it_says_where_a_merge_request_of_a_bot_would_be(template: Path, project: Path) -> None:
-    run("git", "tag", "v1.1.0", cwd=template)
-    assert drift(project).stdout == "The project is up to date with its template: v1.1.0.\n"
     commit_all(template)
-    run("git", "tag", "v1.2.0", cwd=template)
+    run("git", "tag", "v1.1.0", cwd=template)
     said = drift(project, CI_PROJECT_URL="https://gitlab.example.org/org/service").stdout.splitlines()
     assert said[-2:] == [
-        "To update: cruft update --checkout v1.2.0",
+        "To update: cruft update --checkout v1.1.0",
         "Of a bot: https://gitlab.example.org/org/service/-/merge_requests?state=opened&label_name[]=py-ci-template",
     ]
-    assert drift(project).stdout.splitlines()[-1] == said[-2]

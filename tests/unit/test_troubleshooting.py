@@ -120,7 +120,7 @@ MESSAGES_ELSEWHERE = {
     "File name has already been taken": "GitLab",
     "Local file and index file do not match": "uv",
     "no matching CertificateIdentity found": "Cosign",
-    "Error updating branch": "Renovate",
+    "Error updating branch:": "Renovate",
     "provided for variable pre_commit could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",

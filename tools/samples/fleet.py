@@ -189,7 +189,7 @@ class Organisation:
         text, count = re.subn(
             "py-ci-fleet plan .*", f"cp {self.folder / 'plan.json'} .", pipeline.read_text(encoding="utf-8")
         )
-        assert count == 1, text
+        assert count == 1
         pipeline.write_text(text, encoding="utf-8")
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=path)
         commit_all(path)
@@ -246,7 +246,7 @@ class Organisation:
         run("git", "checkout", "--quiet", "FETCH_HEAD", cwd=path)
         text = (path / file).read_text(encoding="utf-8")
         text, count = re.subn(r"<<<<<<< ours\n.*?>>>>>>> theirs\n", f"{line}\n", text, flags=re.DOTALL)
-        assert count == 1, text
+        assert count == 1, self.projects[name].records["notes"]
         (path / file).write_text(text, encoding="utf-8")
         commit_all(path, "Keep ours")
         run("git", "push", "--quiet", remote, "HEAD:renovate/py-ci-template", cwd=path)
