@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from copy import deepcopy
@@ -310,7 +311,7 @@ def test_a_conflict_is_a_draft_that_names_its_files_until_somebody_mends_it(stor
         request = story.conflicts[name]
         assert request["title"] == f"Draft: Update the template to {GOOD}"
         assert "template-conflict" in request["labels"]
-        (note,) = [each for each in organisation.projects[name].records["notes"] if each["noteable_iid"]]
+        note = organisation.projects[name].records["notes"][0]
         assert "Conflict: both the template and the project have changed pyproject.toml" in note["body"]
     assert "<<<<<<< ours\nfail_under = 95\n=======\nfail_under = 80\n>>>>>>> theirs" in organisation.of_branch(
         "conflict-2", "pyproject.toml"
@@ -333,3 +334,23 @@ def test_a_token_that_may_only_read_is_said(story: Story) -> None:
     status, said = story.read_only
     assert status == 1
     assert re.search(r"org/plain-5: Error updating branch: .+ 403", said)
+
+
+def test_a_link_to_files_of_the_bot_is_refused_and_nothing_is_half_written(story: Story, tmp_path: Path) -> None:
+    organisation = story.organisation
+    (organisation.template / FOLDER / "docs" / "environment.md").symlink_to("/proc/self/environ")
+    organisation.release("0.4.0", "Has a link.")
+    checkout = tmp_path / "checkout"
+    run("git", "clone", "--quiet", organisation.projects["plain-1"].git.folder / ".git", checkout)
+    env = organisation.environment(organisation.bot.token, PY_CI_TEMPLATE=str(organisation.template))
+    link = json.loads((checkout / ".cruft.json").read_text(encoding="utf-8"))
+    (checkout / ".cruft.json").write_text(
+        json.dumps({**link, "template": str(organisation.template)}, indent=2), encoding="utf-8"
+    )
+    commit_all(checkout)
+    done = subprocess.run(
+        ["py-ci-fleet", "update", "--to", "0.4.0"], cwd=checkout, env=env, capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 1
+    assert "docs/environment.md a symbolic link, which the bot does not take" in done.stderr
+    assert run("git", "status", "--porcelain", cwd=checkout) == ""

@@ -155,28 +155,28 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
 
 
 def take_files(made: Path, checkout: Path) -> None:
-    """Make the files of the checkout those of another folder.
+    """Make the files of the checkout those of another folder; what was tracked and is not there is deleted.
 
-    What was tracked and is not there is deleted. Links must be those that the checkout has: Renovate would commit what
-    a link leads to, such as the environment of a process.
+    Links must be those that the checkout has: Renovate would commit what a link leads to, such as the environment of a
+    process.
     """
-    for path in sorted(made.rglob("*")):
+    paths = [path for path in sorted(made.rglob("*")) if path.relative_to(made).parts[0] != ".git"]
+    for path in filter(Path.is_symlink, paths):
         name = path.relative_to(made)
-        if name.parts[0] == ".git" or (path.is_dir() and not path.is_symlink()):
+        if not (checkout / name).is_symlink() or (checkout / name).readlink() != path.readlink():
+            raise UpdateError(f"the template makes {name} a symbolic link, which the bot does not take")
+    for tracked in filter(None, git(checkout, "ls-files", "-z").split("\0")):
+        if not (made / tracked).exists() and not (made / tracked).is_symlink():
+            (checkout / tracked).unlink(missing_ok=True)
+    for path in paths:
+        target = checkout / path.relative_to(made)
+        if path.is_symlink() or not path.is_file():
             continue
-        target = checkout / name
-        if path.is_symlink():
-            if not (target.is_symlink() and target.readlink() == path.readlink()):
-                raise UpdateError(f"the template makes {name} a symbolic link, which the bot does not take")
-        elif target.is_symlink() or not target.is_file() or target.read_bytes() != path.read_bytes():
+        if target.is_symlink() or not target.is_file() or target.read_bytes() != path.read_bytes():
             target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-        else:
-            shutil.copymode(path, target)
-    for name in filter(None, git(checkout, "ls-files", "-z").split("\0")):
-        if not (made / name).exists() and not (made / name).is_symlink():
-            (checkout / name).unlink(missing_ok=True)
+            shutil.copyfile(path, target)
+        shutil.copymode(path, target)
 
 
 def mend_link(checkout: Path, version: str) -> None:
