@@ -338,19 +338,23 @@ def test_a_token_that_may_only_read_is_said(story: Story) -> None:
 
 def test_a_link_to_files_of_the_bot_is_refused_and_nothing_is_half_written(story: Story, tmp_path: Path) -> None:
     organisation = story.organisation
-    (organisation.template / FOLDER / "docs" / "environment.md").symlink_to("/proc/self/environ")
-    organisation.release("0.4.0", "Has a link.")
+    link = (
+        "hooks/post_gen_project.py",
+        "import os\n",
+        'import os\n\nos.symlink("/proc/self/environ", "environment")\n',
+    )
+    organisation.release("0.4.0", "Has a link.", link)
     checkout = tmp_path / "checkout"
     run("git", "clone", "--quiet", organisation.projects["plain-1"].git.folder / ".git", checkout)
     env = organisation.environment(organisation.bot.token, PY_CI_TEMPLATE=str(organisation.template))
-    link = json.loads((checkout / ".cruft.json").read_text(encoding="utf-8"))
+    linked = json.loads((checkout / ".cruft.json").read_text(encoding="utf-8"))
     (checkout / ".cruft.json").write_text(
-        json.dumps({**link, "template": str(organisation.template)}, indent=2), encoding="utf-8"
+        json.dumps({**linked, "template": str(organisation.template)}, indent=2), encoding="utf-8"
     )
     commit_all(checkout)
     done = subprocess.run(
         ["py-ci-fleet", "update", "--to", "0.4.0"], cwd=checkout, env=env, capture_output=True, encoding="utf-8"
     )
     assert done.returncode == 1
-    assert "docs/environment.md a symbolic link, which the bot does not take" in done.stderr
+    assert "environment a symbolic link, which the bot does not take" in done.stderr
     assert run("git", "status", "--porcelain", cwd=checkout) == ""

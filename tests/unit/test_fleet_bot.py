@@ -59,7 +59,7 @@ def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
-    given = {"shards": shards, "template_project": "org/py-ci-template", "groups": "a: b # \"c\""}
+    given = {"shards": shards, "template_project": "org/py-ci-template", "groups": 'a: b # "c"'}
     made = Path(
         cookiecutter(
             str(ROOT),
