@@ -139,6 +139,10 @@ def main() -> int:
 
 To update: cruft update --checkout {missing[-1]}
 """
+    page = os.environ.get("CI_PROJECT_URL")
+    if page:
+        # A job's token may not ask whether there is one.
+        report += f"Of a bot: {page}/-/merge_requests?state=opened&label_name[]=py-ci-template\n"
     # Whatever the locale of the job is.
     sys.stdout.buffer.write(report.encode())
     return BEHIND

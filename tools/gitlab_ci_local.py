@@ -22,6 +22,9 @@ EVENTS = {
         *("--unset-variable", "CI_COMMIT_BRANCH"),
     ],
     "schedule": ["--variable", "CI_PIPELINE_SOURCE=schedule"],
+    "protected schedule": [
+        *("--variable", "CI_PIPELINE_SOURCE=schedule", "--variable", "CI_COMMIT_REF_PROTECTED=true"),
+    ],
     "tag": [
         *("--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_TAG=v1.0.0"),
         *("--variable", "CI_COMMIT_REF_PROTECTED=true", "--unset-variable", "CI_COMMIT_BRANCH"),

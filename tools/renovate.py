@@ -14,10 +14,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from tools.commands import run
+from tools.commands import ROOT, run
 
-# renovate: datasource=npm depName=renovate
-VERSION = "44.121.2"
+# What the bot runs: `npm install --package-lock-only` in that folder locks it anew.
+LOCK = ROOT / "bot" / "node"
+VERSION = json.loads((LOCK / "package.json").read_text(encoding="utf-8"))["dependencies"]["renovate"]
 # What the tests run in is none of its business: it reads settings and tokens from there.
 PASSED = ("LANG", "NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS", "PATH", "TMPDIR")
 
@@ -104,7 +105,9 @@ def find_renovate(cache: Path) -> Renovate:
             for old in filter(Path.is_dir, cache.iterdir()):
                 shutil.rmtree(old)
             part = cache / f"{VERSION}.part"
-            options = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", part)
-            run(node("npm"), "install", *options, f"renovate@{VERSION}")
+            part.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(LOCK / name, part)
+            run(node("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", part)
             part.rename(folder)
     return Renovate(folder)

@@ -259,7 +259,7 @@ def test_its_configurations_are_valid(renovate: Renovate, tmp_path: Path) -> Non
         render("renovate.json", {**options, "gitlab_host": host}) for options in all_combinations() for host in HOSTS
     }
     assert len(texts) == 2 * len(HOSTS)
-    files = [ROOT / "renovate.json"]
+    files = [ROOT / "renovate.json", ROOT / "bot" / "preset.json"]
     for number, text in enumerate(sorted(texts)):
         files.append(tmp_path / f"{number}.json")
         files[-1].write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,12 @@ LINKS = {
 }
 
 
-def drift(project: Path) -> subprocess.CompletedProcess[str]:
+def drift(project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program in a project, as its job does."""
+    env = {**{name: value for name, value in os.environ.items() if not name.startswith("CI_")}, **variables}
     with (ROOT / "scripts" / "drift.py").open(encoding="utf-8") as program:
         return subprocess.run(
-            (sys.executable, "-I", "-"), cwd=project, stdin=program, capture_output=True, encoding="utf-8"
+            (sys.executable, "-I", "-"), cwd=project, env=env, stdin=program, capture_output=True, encoding="utf-8"
         )
 
 
@@ -100,3 +102,13 @@ def test_a_tag_is_a_name_and_no_more(template: Path, project: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "The project is up to date with its template: v1.0.10.\n"
     assert sorted(file.name for file in project.iterdir()) == [".cruft.json", ".drift"]
+
+
+def test_it_says_where_a_merge_request_of_a_bot_would_be(template: Path, project: Path) -> None:
+    commit_all(template)
+    run("git", "tag", "v1.1.0", cwd=template)
+    said = drift(project, CI_PROJECT_URL="https://gitlab.example.org/org/service").stdout.splitlines()
+    assert said[-2:] == [
+        "To update: cruft update --checkout v1.1.0",
+        "Of a bot: https://gitlab.example.org/org/service/-/merge_requests?state=opened&label_name[]=py-ci-template",
+    ]

@@ -61,10 +61,11 @@ def test_a_program_is_one_text_that_needs_nothing_beside_it(name: str, tmp_path:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_every_part_is_in_a_component(name: str) -> None:
+def test_every_part_is_in_a_component_or_the_bot_takes_it(name: str) -> None:
     texts = "".join(map(component, component_names()))
     imported = f"from scripts.{name.removesuffix('.py')} import" in "".join(PARTS.values())
-    assert f"# >>> scripts/{name}\n" in texts or imported
+    bot = (ROOT / "bot" / "install.sh").read_text(encoding="utf-8")
+    assert f"# >>> scripts/{name}\n" in texts or imported or f"/scripts/{name}" in bot
 
 
 def test_a_part_that_changed_is_written_anew() -> None:
@@ -87,9 +88,9 @@ def test_a_part_brings_the_lock_that_it_takes_in() -> None:
 def test_locks_are_those_of_what_is_asked_for() -> None:
     groups = tomllib.loads((LOCKS / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     assert {path.stem for path in LOCKS.glob("*.txt")} == groups.keys()
-    for group, (tool,) in groups.items():
+    for group, tools in groups.items():
         pinned = re.findall(r"^(\S+==\S+)", PARTS[f"locks/{group}.txt"], re.MULTILINE)
-        assert tool in pinned, f"{group}: run: python -m scripts --lock"
+        assert {*tools} <= {*pinned}, f"{group}: run: python -m scripts --lock"
 
 
 @pytest.mark.parametrize(

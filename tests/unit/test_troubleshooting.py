@@ -24,6 +24,7 @@ PARAGRAPHS = {
 SOURCES = (
     "templates/",
     "hooks/",
+    "tools/fleet/",
     "tools/pipeline/",
     "tools/project/",
     "scripts/",
@@ -81,10 +82,14 @@ def of_the_template() -> set[str]:
 
 def of_the_tools() -> set[str]:
     """Return the paragraphs that the programs name which people install."""
-    project = "".join(page(str(file.relative_to(ROOT))) for file in (ROOT / "tools" / "project").glob("*.py"))
+    project, fleet = (
+        "".join(page(str(file.relative_to(ROOT))) for file in (ROOT / "tools" / name).glob("*.py"))
+        for name in ("project", "fleet")
+    )
     return {
         *re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")),
         *re.findall(r'[("#](project-[a-z]+)"', project),
+        *re.findall(r"#(fleet-[a-z]+) ", fleet),
     }
 
 
@@ -122,6 +127,7 @@ MESSAGES_ELSEWHERE = {
     "File name has already been taken": "GitLab",
     "Local file and index file do not match": "uv",
     "no matching CertificateIdentity found": "Cosign",
+    "Error updating branch:": "Renovate",
     "provided for variable pre_commit could not be converted to a boolean": "Cookiecutter",
     "No module named 'local_extensions'": "Python",
     "pip: no such option: --group": "pip",

@@ -115,4 +115,6 @@ def new_repository(folder: Path, branch: str) -> GitRepository:
     """Make an empty repository that is pushed to."""
     command = ("git", "init", "--quiet", "--bare", f"--initial-branch={branch}", folder / ".git")
     subprocess.run(command, check=True)
+    # https://docs.gitlab.com/topics/git/clone/#partial-clone
+    subprocess.run(("git", "-C", folder / ".git", "config", "uploadpack.allowFilter", "true"), check=True)
     return GitRepository(folder)

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Puts the programs of the bot into a folder: `sh bot/install.sh FOLDER` makes FOLDER/bin/py-ci-fleet and, where the machine
+# has none, FOLDER/bin/renovate. All that is fetched is locked here by its hash.
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$1/bin"
+folder=$(cd "$1" && pwd)
+uv venv --quiet --no-python-downloads --clear "$folder/venv"
+uv pip install --quiet --python "$folder/venv/bin/python" --require-hashes --requirement "$here/scripts/locks/fleet.txt"
+cat > "$folder/bin/py-ci-fleet" <<PROGRAM
+#!/bin/sh
+PYTHONPATH='$here' exec '$folder/venv/bin/python' -m tools.fleet "\$@"
+PROGRAM
+chmod +x "$folder/bin/py-ci-fleet"
+if ! command -v renovate > /dev/null; then
+  mkdir -p "$folder/node"
+  cp "$here/bot/node/package.json" "$here/bot/node/package-lock.json" "$folder/node"
+  "$folder/venv/bin/npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix "$folder/node"
+  cat > "$folder/bin/renovate" <<PROGRAM
+#!/bin/sh
+exec '$folder/venv/bin/node' '$folder/node/node_modules/renovate/dist/renovate.js' "\$@"
+PROGRAM
+  chmod +x "$folder/bin/renovate"
+fi

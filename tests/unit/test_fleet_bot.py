@@ -1,0 +1,83 @@
+"""What the bot says of a project, whose template it takes, and its own project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from cookiecutter.main import cookiecutter
+
+from tools.fleet.drafts import troubles
+from tools.fleet.update import place
+from tools.options import ROOT
+from tools.schema import check
+
+SEEN = {"problems": [], "packageFiles": {"regex": [{"deps": [{"depName": "py-ci-template"}]}]}}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://gitlab.example.org/org/py-ci-template",
+        "https://oauth2:token@gitlab.example.org/org/py-ci-template.git/",
+        "ssh://git@gitlab.example.org/org/py-ci-template.git",
+        "git@gitlab.example.org:org/py-ci-template.git",
+    ],
+)
+def test_addresses_of_one_template_name_one_place(address: str) -> None:
+    assert place(address) == "gitlab.example.org/org/py-ci-template"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://gitlab.example.org.evil.example/org/py-ci-template.git",
+        "https://evil.example/gitlab.example.org/org/py-ci-template.git",
+        "ext::sh -c evil gitlab.example.org/org/py-ci-template.git",
+        "https://gitlab.example.org/evil/py-ci-template.git",
+    ],
+)
+def test_another_template_is_at_another_place(address: str) -> None:
+    assert place(address) != "gitlab.example.org/org/py-ci-template"
+
+
+def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
+    conflict = {"msg": "artifactErrors", "artifactErrors": [{"stderr": "Command failed\nConflict: both changed a\n"}]}
+    failed = {"msg": "artifactErrors", "artifactErrors": [{"stderr": "Command failed\nThe update failed: x\n"}]}
+    refused = {"msg": "Error updating branch", "err": {"message": "Pushing\nfatal: error: 403\n"}}
+    expected = {"msg": "Package lookup failures"}
+    assert troubles(SEEN) == []
+    assert troubles({**SEEN, "problems": [conflict, failed, refused, expected]}) == [
+        "artifactErrors: The update failed: x",
+        "Error updating branch: fatal: error: 403",
+    ]
+    assert troubles({**SEEN, "packageFiles": {}}) == [".cruft.json is missing, or not as cruft writes it"]
+    (line,) = troubles(None)
+    assert line.startswith("not looked at")
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
+    given = {"shards": shards, "template_project": "org/py-ci-template", "groups": 'a: b # "c"'}
+    made = Path(
+        cookiecutter(
+            str(ROOT),
+            directory="bot",
+            no_input=True,
+            default_config=True,
+            extra_context=given,
+            output_dir=str(tmp_path),
+        )
+    )
+    assert sorted(path.name for path in made.iterdir()) == [".gitlab-ci.yml", "README.md"]
+    check(made / ".gitlab-ci.yml")
+    pipeline = yaml.safe_load((made / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    (matrix,) = pipeline["renovate"]["parallel"]["matrix"]
+    assert matrix == {"SHARD": [f"{number}/{shards}" for number in range(1, shards + 1)]}
+    assert pipeline["variables"]["PY_CI_TEMPLATE"] == "$CI_SERVER_URL/org/py-ci-template.git"
+    assert pipeline["variables"]["PY_CI_GROUPS"] == 'a: b # "c"'
+    jobs = [job for job in pipeline.values() if isinstance(job, dict) and "script" in job]
+    assert all(job["extends"] == ".bot" for job in jobs)
+    assert pipeline[".bot"]["environment"] == {"name": "template-bot", "action": "access"}
+    assert "{{" not in (made / "README.md").read_text(encoding="utf-8")

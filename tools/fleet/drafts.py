@@ -1,0 +1,89 @@
+"""Marks the merge requests of the bot that a person has to finish as drafts, and takes the mark back.
+
+Renovate says at the commit whether the update could be made: by the state `renovate/artifacts`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import gitlab
+
+HELP = "Mark merge requests of the bot that have conflicts as drafts."
+LABEL = "py-ci-template"
+# Who has it was made a draft here; what a person has made a draft stays one.
+CONFLICT = "template-conflict"
+STATE = "renovate/artifacts"
+DRAFT = "Draft: "
+# What a project may have for other reasons.
+EXPECTED = ("Package lookup failures",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be asked for."""
+    parser.add_argument("reports", type=Path, nargs="*", metavar="REPORT", help="what Renovate has written of its run")
+    parser.add_argument("--plan", type=Path, default=Path("plan.json"), help="the projects: %(default)s")
+    parser.add_argument("--gitlab", default=os.environ.get("CI_SERVER_URL"), metavar="URL", help="address of GitLab")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Mark the merge requests of all projects; return the exit status, 1 where something is wrong with a project."""
+    projects = json.loads(arguments.plan.read_text(encoding="utf-8"))["projects"]
+    seen: dict[str, Any] = {}
+    for report in arguments.reports:
+        seen |= json.loads(report.read_text(encoding="utf-8"))["repositories"]
+    wrong = []
+    if arguments.reports:
+        for project in projects:
+            if project["version"] is not None:
+                wrong += [f"{project['path']}: {line}" for line in troubles(seen.get(project["path"]))]
+    token = os.environ.get("GITLAB_TOKEN")
+    server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True)
+    for project in projects:
+        try:
+            for line in mark(server.projects.get(project["path"], lazy=True)):
+                print(f"{project['path']}{line}")
+        except gitlab.GitlabError as error:
+            wrong.append(f"{project['path']}: GitLab answers the token of the bot with {error}")
+    if wrong:
+        print("\n".join(["See docs/troubleshooting.md#fleet-drafts of py-ci-template", *wrong]), file=sys.stderr)
+    return int(bool(wrong))
+
+
+def troubles(seen: dict[str, Any] | None) -> list[str]:
+    """Return what went wrong in a project, by Renovate's report of it; a conflict is no trouble of the bot's."""
+    if seen is None:
+        return ["not looked at: it is archived, empty or gone, or the bot is no member; the log of renovate says which"]
+    found = {dep.get("depName") for files in seen["packageFiles"].values() for file in files for dep in file["deps"]}
+    if LABEL not in found:
+        return [".cruft.json is missing, or not as cruft writes it"]
+    lines = []
+    for problem in seen["problems"]:
+        errors = problem.get("artifactErrors") or [{"stderr": problem.get("err", {}).get("message", "")}]
+        for error in errors:
+            said = (error["stderr"].strip().splitlines() or [""])[-1]
+            if not said.startswith("Conflict: ") and problem["msg"] not in EXPECTED:
+                lines.append(f"{problem['msg']}: {said}".removesuffix(": "))
+    return lines
+
+
+def mark(project: Any) -> list[str]:
+    """Mark those of a project; return what was changed."""
+    changed = []
+    for request in project.mergerequests.list(state="opened", labels=LABEL, iterator=True):
+        states = project.commits.get(request.sha, lazy=True).statuses.list(all=True, name=STATE, iterator=True)
+        conflict = any(state.name == STATE and state.status == "failed" for state in states)
+        if conflict == (CONFLICT in request.labels):
+            continue
+        title = request.title.removeprefix(DRAFT)
+        request.title = f"{DRAFT}{title}" if conflict else title
+        labels = [label for label in request.labels if label != CONFLICT]
+        request.labels = [*labels, CONFLICT] if conflict else labels
+        request.save()
+        changed.append(f"!{request.iid}: {'a draft' if conflict else 'ready'}")
+    return changed

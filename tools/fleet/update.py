@@ -1,0 +1,187 @@
+"""Brings a release of the template into a checkout, for Renovate, which then commits what has changed.
+
+cruft renders both versions, and code of the template runs then: in clones without credentials, in an environment
+without tokens, and where this is root, as a user without rights. What it made is data: files are taken from there, and
+no git is asked in a repository that it could change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HELP = "Bring a release of the template into the checkout in the current folder."
+LINK = ".cruft.json"
+# The user without rights, who is nobody everywhere.
+NOBODY = 65534
+# What a program needs to run, and nothing else of what Renovate knows.
+PASSED = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
+
+
+class UpdateError(Exception):
+    """The checkout could not be updated; the message says why, in a line."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be asked for."""
+    parser.add_argument("--to", required=True, metavar="VERSION", help="the tag of the release")
+    template = os.environ.get("PY_CI_TEMPLATE")
+    said = "the only template whose code may run; without it, PY_CI_TEMPLATE says it"
+    parser.add_argument("--template", default=template, required=template is None, metavar="ADDRESS", help=said)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Update the checkout; return the exit status, 1 where people have to look at files."""
+    try:
+        conflicts = update(Path.cwd(), arguments.template, arguments.to)
+    except UpdateError as error:
+        print("See docs/troubleshooting.md#fleet-update of py-ci-template", file=sys.stderr)
+        print(f"The update to {arguments.to} could not be made: {error}", file=sys.stderr)
+        return 1
+    for name in conflicts:
+        print(f"Conflict: both the template and the project have changed {name}", file=sys.stderr)
+    return 1 if conflicts else 0
+
+
+def update(checkout: Path, template: str, version: str) -> list[str]:
+    """Bring the release into the files of the checkout, none of it staged; return the files with conflicts."""
+    # Renovate has written the version there already.
+    git(checkout, "checkout", "--quiet", "HEAD", "--", LINK)
+    linked = str(read_link(checkout)["template"])
+    if place(linked) != place(template):
+        raise UpdateError(f"{LINK} names another template, {linked}")
+    with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
+        work = Path(folder)
+        clone_project(checkout, work / "project")
+        clone_template(template, work / "template")
+        hand_over(work)
+        home = str(work / "home")
+        renders = (sys.executable, "-P", "-m", "cruft", "update", "--skip-apply-ask", "--checkout", version)
+        ask_nobody(work / "project", home, *renders, "--template-path", str(work / "template"))
+        unmerged = ask_nobody(work / "project", home, "git", "diff", "--name-only", "--diff-filter=U", "-z")
+        take_files(work / "project", checkout)
+        rejected = [f"{path.relative_to(work / 'project')}"[:-4] for path in sorted((work / "project").rglob("*.rej"))]
+    mend_link(checkout, version)
+    return sorted({*filter(None, unmerged.split("\0")), *rejected})
+
+
+def git(folder: Path, *arguments: str, text: str = "") -> str:
+    """Return what git prints; raise UpdateError where it fails."""
+    done = subprocess.run(
+        ("git", *arguments), cwd=folder, input=text, capture_output=True, encoding="utf-8", errors="surrogateescape"
+    )
+    if done.returncode:
+        raise UpdateError(f"git {arguments[0]} failed: {last_line(done.stderr)}")
+    return done.stdout
+
+
+def last_line(text: str) -> str:
+    """Return the last line of what a program has said."""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def read_link(checkout: Path) -> dict[str, object]:
+    """Return the link to the template."""
+    try:
+        link = json.loads((checkout / LINK).read_text(encoding="utf-8"))
+        if isinstance(link["template"], str) and isinstance(link["commit"], str):
+            return dict(link)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise UpdateError(f"{LINK} is not as cruft writes it; take it back from an earlier commit")
+
+
+def clone_project(checkout: Path, folder: Path) -> None:
+    """Make a clone of the checkout that has no credentials, and all files of the past: git merges with them.
+
+    Renovate clones without them, and git fetches one when it is needed.
+    """
+    lines = git(checkout, "rev-list", "--objects", "--missing=print", "HEAD").splitlines()
+    missing = "".join(f"{line[1:]}\n" for line in lines if line.startswith("?"))
+    if missing:
+        git(checkout, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--stdin", "origin", text=missing)
+    git(checkout, "clone", "--quiet", "--no-local", "--no-checkout", ".", str(folder))
+    git(folder, "remote", "remove", "origin")
+    git(folder, "checkout", "--quiet", "--detach", git(checkout, "rev-parse", "HEAD").strip())
+
+
+def place(address: str) -> str:
+    """Return the host and the path of an address of git, whichever way it goes there."""
+    rest = address.rpartition("://")[2] if "://" in address else address.replace(":", "/", 1)
+    return rest.rpartition("@")[2].rstrip("/").removesuffix(".git").lower()
+
+
+def clone_template(address: str, folder: Path) -> None:
+    """Clone the default branch and the tags of the template: who may push other branches gets no code to run here."""
+    git(folder.parent, "clone", "--quiet", "--single-branch", "--", address, str(folder))
+    git(folder, "fetch", "--quiet", "--tags", "origin")
+
+
+def hand_over(work: Path) -> None:
+    """Give what is in a folder to the user without rights, where this is root."""
+    (work / "home").mkdir()
+    if os.geteuid() == 0:
+        for path in (work, *work.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+def ask_nobody(folder: Path, home: str, *command: str) -> str:
+    """Return what a program prints that runs code of the template; raise UpdateError where it fails."""
+    env = {name: value for name, value in os.environ.items() if name in PASSED}
+    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1"}
+    identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            **identity,
+        )
+    except PermissionError:
+        raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None
+    if done.returncode:
+        raise UpdateError(f"{' '.join(command[-6:])}: {last_line(done.stderr)}")
+    return str(done.stdout)
+
+
+def take_files(made: Path, checkout: Path) -> None:
+    """Make the files of the checkout those of another folder; what was tracked and is not there is deleted.
+
+    Links must be those that the checkout has: Renovate would commit what a link leads to, such as the environment of a
+    process.
+    """
+    paths = [path for path in sorted(made.rglob("*")) if path.relative_to(made).parts[0] != ".git"]
+    for path in filter(Path.is_symlink, paths):
+        name = path.relative_to(made)
+        if not (checkout / name).is_symlink() or (checkout / name).readlink() != path.readlink():
+            raise UpdateError(f"the template makes {name} a symbolic link, which the bot does not take")
+    for tracked in filter(None, git(checkout, "ls-files", "-z").split("\0")):
+        if not (made / tracked).exists() and not (made / tracked).is_symlink():
+            (checkout / tracked).unlink(missing_ok=True)
+    for path in paths:
+        target = checkout / path.relative_to(made)
+        if path.is_symlink() or not path.is_file():
+            continue
+        if target.is_symlink() or not target.is_file() or target.read_bytes() != path.read_bytes():
+            target.unlink(missing_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        shutil.copymode(path, target)
+
+
+def mend_link(checkout: Path, version: str) -> None:
+    """Let the link name the release also where there was nothing to do, as Renovate has written it."""
+    link = read_link(checkout)
+    if link.get("checkout") != version:
+        link["checkout"] = version
+        (checkout / LINK).write_text(json.dumps(link, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
