@@ -40,6 +40,8 @@ def render(answers: dict[str, Any]) -> dict[str, str]:
 def main() -> None:
     """Render all."""
     found: list[Any] = []
+    # Where the template has its filters.
+    sys.path.insert(0, str(Path.cwd()))
     for answers in json.load(sys.stdin):
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -22,7 +22,7 @@ BAD, GOOD = ("failed",), ("success",)
 class Progress:
     """How far a release is.
 
-    `state` is one of `new`, `canaries`, `held`, `released` to all but critical projects, and `everywhere`; `reason` is
+    `state` is one of `new`, `skipped` by all canaries, `canaries`, `held`, `released` to all but critical projects, and `everywhere`; `reason` is
     a line for people, and `broken` are the canaries that hold it, with the addresses of their pipelines.
     """
 
@@ -90,7 +90,8 @@ def progress_of(release: Release, canaries: Sequence[Project], days: Days, now: 
         return Progress(release, "held", f"broke the pipeline of {', '.join(path for path, _ in links)}", links)
     runs = [run for each in canaries if (run := run_with(each, version))]
     if not runs:
-        return Progress(release, "new", "no canary has run with it")
+        newer = all(order(each.get("version") or "") > order(version) for each in canaries)
+        return Progress(release, "skipped" if newer else "new", "no canary has run with it")
     good = [run["since"] for each in canaries if said[each["path"]] == PASSED and (run := run_with(each, version))]
     since = [each for each in good if each]
     if not since:
