@@ -1,7 +1,6 @@
 """Measures what it takes to read the projects of an organisation: seconds and requests, the first and the second time.
 
-`tox run -e benchmarks` runs it. GitLab is on loopback and answers at once, so its share is small here; the requests are those
-that a real one gets.
+`tox run -e benchmarks` runs it. GitLab is on loopback and answers at once; the requests are those that a real one gets.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def measure(count: int) -> tuple[list[Fleet], int]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         repository = tagged_copy(folder / "template")
-        commits = make_releases(repository, "0.2.0", "0.3.0")
+        commits = make_releases(repository, 2, 3)
         with SharedGitLab(folder / "gitlab", "http://127.0.0.1:1") as server:
             token = reader_of(server).token
             add_projects(server, repository, commits, count)

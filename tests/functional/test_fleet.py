@@ -79,7 +79,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def organisation(template: Path, upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
     """An organisation whose one canary broke with the newest release, and with projects that cannot be read."""
     folder = tmp_path_factory.mktemp("fleet")
-    commits = make_releases(template, "0.2.0", "0.3.0")
+    commits = make_releases(template, 2, 3)
     with Flaky(folder / "gitlab", upstream) as server:
         server.faults = []
         reader = reader_of(server)

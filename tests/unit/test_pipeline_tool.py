@@ -305,13 +305,16 @@ def imported_by(module: str) -> set[str]:
     return found
 
 
-def test_the_package_has_the_modules_that_the_tool_needs_and_no_others() -> None:
+def test_the_package_has_the_modules_that_its_programs_need_and_no_others() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = {name for name in imported_by("tools.pipeline.__main__") if not name.startswith("tools.pipeline.")}
+    packages = ("tools.fleet.", "tools.pipeline.")
+    programs = [f"{package}__main__" for package in packages]
+    needed = {name for each in programs for name in imported_by(each) if not name.startswith(packages)}
     assert sorted(needed) == settings["tool"]["setuptools"]["py-modules"]
     assert settings["project"]["version"] == DECLARED["_component_version"]
     # What a person gets is what the tests run with, or a newer one.
-    names = {re.split("[<>=]", each)[0] for each in settings["project"]["dependencies"]}
+    wanted = [*settings["project"]["dependencies"], *settings["project"]["optional-dependencies"]["fleet"]]
+    names = {re.split("[<>=]", each)[0] for each in wanted}
     pinned = {each.partition("==")[0] for each in settings["dependency-groups"]["tests"] if isinstance(each, str)}
     assert names <= pinned
 

@@ -21,7 +21,16 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "tools/pipeline/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = (
+    "templates/",
+    "hooks/",
+    "tools/fleet/",
+    "tools/pipeline/",
+    "scripts/",
+    "answer_rules.py",
+    "local_extensions.py",
+    "{{",
+)
 
 
 def remedies() -> Iterator[tuple[str, str]]:
@@ -70,9 +79,11 @@ def of_the_template() -> set[str]:
     }
 
 
-def of_the_tool() -> set[str]:
-    """Return the paragraphs that the tool names."""
-    return set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+def of_the_programs() -> set[str]:
+    """Return the paragraphs that `py-ci-pipeline` and `py-ci-fleet` name."""
+    fleet = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tools" / "fleet").glob("*.py"))
+    tool = re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py"))
+    return {*tool, *re.findall(r'\(\s*"(fleet-[a-z]+)",', fleet)}
 
 
 def test_each_remedy_of_a_job_stands_in_the_paragraph_that_it_names() -> None:
@@ -88,7 +99,7 @@ def test_what_ends_a_program_of_a_job_is_explained() -> None:
 
 def test_each_paragraph_has_a_message_that_names_it() -> None:
     named = {name for name, _ in [*remedies(), *endings(), *checks()]} - {""}
-    assert sorted(named | of_the_template() | of_the_tool()) == sorted(PARAGRAPHS)
+    assert sorted(named | of_the_template() | of_the_programs()) == sorted(PARAGRAPHS)
     assert PARAGRAPHS.keys() <= set(anchors(TEXT))
 
 

@@ -51,6 +51,8 @@ LABEL = "py-ci-template"
 TITLE = re.compile(r"(?:Draft: )?Update the template to (v?[0-9]+\.[0-9]+\.[0-9]+)")
 # GitLab notes that a project is active once in this time: https://docs.gitlab.com/api/projects/
 ACTIVITY = timedelta(hours=1)
+# How many projects are rendered by one process.
+PART = 25
 # Pages of a list of files, of 100 each, that are asked for.
 PAGES = 50
 # How many releases of the template, and how many days, are remembered of a project and of all.
@@ -455,19 +457,31 @@ def compare(
     for project in projects:
         if project["id"] in trees and project["state"] == "ok":
             of_commit.setdefault(project["commit"], []).append(project)
-    for commit, those in of_commit.items():
-        rendered = template.render(commit, [each["answers"] for each in those], *([python] if python else []))
-        for project, made in zip(those, rendered, strict=True):
-            tree, files = trees[project["id"]]
-            if isinstance(made, str):
-                project["changes"] = {"reason": made}
-            else:
-                project["changes"] = {
-                    "tree": tree,
-                    "of": len(made),
-                    "changed": [name for name in made if name in files and files[name] != made[name]],
-                    "removed": [name for name in made if name not in files],
-                }
+    parts = [
+        (commit, those[begin : begin + PART])
+        for commit, those in of_commit.items()
+        for begin in range(0, len(those), PART)
+    ]
+
+    def render(part: tuple[str, list[Project]]) -> list[Any]:
+        return template.render(part[0], [each["answers"] for each in part[1]], *([python] if python else []))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (_, those), rendered in zip(parts, pool.map(render, parts), strict=True):
+            for project, made in zip(those, rendered, strict=True):
+                project["changes"] = (
+                    {"reason": made} if isinstance(made, str) else difference(*trees[project["id"]], made)
+                )
+
+
+def difference(tree: str, files: dict[str, str], made: dict[str, str]) -> dict[str, Any]:
+    """Return which files of the template a project has otherwise, and which it lacks."""
+    return {
+        "tree": tree,
+        "of": len(made),
+        "changed": [name for name in made if name in files and files[name] != made[name]],
+        "removed": [name for name in made if name not in files],
+    }
 
 
 def history(known: list[dict[str, Any]], projects: list[Project], now: datetime) -> list[dict[str, Any]]:

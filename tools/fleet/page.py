@@ -21,7 +21,7 @@ from tools.fleet.waves import Days, Progress, allowed, progress, wave_of
 HELP = "Make the page of all projects, one file that needs no server."
 # Of the curve, in pixels; how many versions have a line of their own.
 WIDTH, HEIGHT, LINES = 720, 180, 6
-SIGNS = {"held": "✕", "new": "○", "skipped": "–", "canaries": "◔", "released": "◕", "everywhere": "✓"}
+SIGNS = {"held": "✕", "new": "○", "skipped": "·", "canaries": "◔", "released": "◕", "everywhere": "✓"}
 # What JSON may hold and a script element may not: https://html.spec.whatwg.org/multipage/scripting.html#restrictions-for-contents-of-script-elements
 ESCAPED = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 

@@ -22,8 +22,8 @@ BAD, GOOD = ("failed",), ("success",)
 class Progress:
     """How far a release is.
 
-    `state` is one of `new`, `skipped` by all canaries, `canaries`, `held`, `released` to all but critical projects, and `everywhere`; `reason` is
-    a line for people, and `broken` are the canaries that hold it, with the addresses of their pipelines.
+    `state` is one of `new`, `skipped` by all canaries, `canaries`, `held`, `released` to all but critical projects, and
+    `everywhere`; `reason` is a line for people, and `broken` are the canaries that hold it, with their pipelines.
     """
 
     release: Release

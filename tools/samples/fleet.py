@@ -22,10 +22,10 @@ QUIET = "2026-01-01T00:00:00.000Z"
 FILES = 60
 
 
-def make_releases(template: Path, *versions: str) -> dict[str, str]:
-    """Give a repository of the template one more commit for each version; return the commits of all its tags."""
+def make_releases(template: Path, *minors: int) -> dict[str, str]:
+    """Give a repository of the template one more commit for each version 0.N.0; return the commits of all its tags."""
     author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    for version in versions:
+    for version in (f"0.{minor}.0" for minor in minors):
         run("git", *author, "commit", "--quiet", "--allow-empty", "--message", version, cwd=template)
         run("git", *author, "tag", "--annotate", "--message", version, version, cwd=template)
     names = run("git", "tag", cwd=template).split()
