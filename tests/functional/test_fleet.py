@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,11 @@ def test_the_second_time_asks_only_what_may_be_another(organisation: Organisatio
     kept = ("state", "version", "commit", "runs")
     seen = [[[each.get(name) for name in kept] for each in fleet["projects"]] for fleet in (first, again)]
     assert seen[0] == seen[1]
+    # After a day, also what leaves no trace at a project.
+    clone = Template(str(organisation.template), organisation.folder / "clone")
+    reader = Reader(organisation.gitlab.url, organisation.token)
+    later = collect(reader, [GROUP], clone, first, datetime.now(UTC) + timedelta(days=1), changes=False)
+    assert 2 < later["requests"] / COUNT < 2.2
     # Of one that has changed, all is read again.
     (changed,) = [each for each in organisation.gitlab.shared if each.path.endswith("/service-0003")]
     files = {".cruft.json": link_to(organisation.template, organisation.commits["0.3.0"], {})}

@@ -238,6 +238,7 @@ class Look:
             topics=[plain(topic) for topic in listed.get("topics", [])],
             active_at=str(listed["last_activity_at"]),
             read_at=self.now.isoformat(timespec="seconds"),
+            asked_at=self.now.isoformat(timespec="seconds"),
             state="ok",
             reason="",
         )
@@ -248,9 +249,11 @@ class Look:
                 return {**project, "state": "empty", "reason": "its repository is empty, or not for this token"}
             project["branch"] = str(listed["default_branch"])
             handle = self.reader.gitlab.projects.get(listed["id"], lazy=True)
-            if unchanged(project, before):
-                assert before
-                # What was read then stays; so does since when it is known.
+            # A release of an old tag, and a pipeline of a schedule, leave no trace at the project.
+            quiet = unchanged(project, before)
+            lately = False
+            if before and quiet:
+                lately = days_between(before["asked_at"], self.now) < 1
                 kept = ("read_at", "state", "reason", "commit", "answers", "release", "changes")
                 for name in kept:
                     if name in before:
@@ -261,9 +264,12 @@ class Look:
                 self.read_files(project, handle, before)
                 if project["state"] != "ok":
                     return project
+            if lately and before:
+                project["asked_at"] = before["asked_at"]
+            else:
                 self.read_release(project, handle, before)
             project["version"] = self.template.version_at(project["commit"])
-            self.read_pipelines(project, handle, before, requested)
+            self.read_pipelines(project, handle, before, requested, lately)
             self.verify(project, handle)
         except (BrokenLinkError, TooLargeError) as error:
             return {**project, "state": "broken", "reason": str(error) or f"{LINK} is larger than {LARGEST} bytes"}
@@ -340,16 +346,14 @@ class Look:
         release.update(verified=holds, why=why, checked_at=self.now.isoformat(timespec="seconds"))
 
     def read_pipelines(
-        self, project: Project, handle: Any, before: Project | None, requested: list[dict[str, Any]]
+        self, project: Project, handle: Any, before: Project | None, requested: list[dict[str, Any]], lately: bool
     ) -> None:
         """Read the newest pipelines of the default branch and of the bot's merge request, where they may be others."""
         old = before or Project()
         project["runs"], project["trials"] = dict(old.get("runs", {})), dict(old.get("trials", {}))
         pipeline = old.get("pipeline")
-        quiet = unchanged(project, before) and pipeline is not None and pipeline["status"] == "success"
-        # One of a schedule leaves no trace at the project: a canary is asked each time, others once a day.
-        lately = pipeline is not None and days_between(pipeline["read_at"], self.now) < 1
-        if not (quiet and lately and "canary" not in project["topics"]):
+        green = pipeline is not None and pipeline["status"] == "success"
+        if not (lately and green and "canary" not in project["topics"]):
             pipeline = self.newest(handle, project["branch"])
         project["pipeline"] = pipeline
         if pipeline and project["version"]:
@@ -362,7 +366,7 @@ class Look:
             request["pipeline"] = known.get("pipeline") if same else None
             if (request["pipeline"] or {}).get("status") != "success":
                 found = handle.mergerequests.get(request["iid"]).attributes.get("head_pipeline")
-                request["pipeline"] = described(found, self.now) if found else None
+                request["pipeline"] = described(found) if found else None
             # With a conflict in its files, it says nothing of the release.
             if request["pipeline"] and request["version"] and not (request["draft"] or request["conflicts"]):
                 remember(project["trials"], request["version"], request["pipeline"])
@@ -370,7 +374,7 @@ class Look:
     def newest(self, handle: Any, branch: str) -> dict[str, Any] | None:
         """Return the newest pipeline of a branch; None where there is none, or where the project has no pipelines."""
         try:
-            return described(handle.pipelines.latest(ref=branch).attributes, self.now)
+            return described(handle.pipelines.latest(ref=branch).attributes)
         except gitlab.GitlabError as error:
             if error.response_code in (403, 404):
                 return None
@@ -394,14 +398,13 @@ def alike(before: Project, commit: str, answers: dict[str, Any], tree: str) -> b
     return same and before.get("changes", {}).get("tree") == tree
 
 
-def described(pipeline: dict[str, Any], now: datetime) -> dict[str, Any]:
+def described(pipeline: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a pipeline."""
     return {
         "status": plain(str(pipeline["status"])),
         "url": str(pipeline["web_url"]),
         "sha": str(pipeline["sha"]),
         "at": str(pipeline["updated_at"]),
-        "read_at": now.isoformat(timespec="seconds"),
     }
 
 

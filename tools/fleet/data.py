@@ -49,8 +49,8 @@ class Run(TypedDict):
 class Project(TypedDict, total=False):
     """What is known of a project; `state` is one of STATES, with a reason where it is not `ok`.
 
-    `runs` has the pipelines of the default branch, and `trials` those of merge requests, by the release of the template
-    that they ran with.
+    `read_at` is when its files were read, `asked_at` when all was asked for that leaves no trace in `active_at`. `runs`
+    has the pipelines of the default branch, and `trials` those of merge requests, by the release that they ran with.
     """
 
     id: int
@@ -59,6 +59,7 @@ class Project(TypedDict, total=False):
     topics: list[str]
     active_at: str
     read_at: str
+    asked_at: str
     state: str
     reason: str
     branch: str

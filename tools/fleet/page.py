@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from tools.fleet.data import Fleet, Project, days_between, load, moment, order, save
+from tools.fleet.data import Fleet, Project, Release, days_between, load, moment, order, save
 from tools.fleet.plan import add_days
 from tools.fleet.waves import Days, Progress, allowed, progress, wave_of
 
@@ -50,7 +51,9 @@ def behind(project: Project, fleet: Fleet) -> int:
     return sum(order(each["version"]) > current for each in fleet["releases"])
 
 
-def stuck(project: Project, target: str | None, days_open: float, now: datetime) -> list[str]:
+def stuck(
+    project: Project, target: str | None, releases: Sequence[Release], days_open: float, now: datetime
+) -> list[str]:
     """Say why a project does not go on by itself; nothing where it does."""
     if project["state"] in ("forbidden", "broken"):
         return [project["reason"]]
@@ -58,6 +61,7 @@ def stuck(project: Project, target: str | None, days_open: float, now: datetime)
         return []
     if project.get("version") is None:
         return ["the template does not have its commit, or no release before it"]
+    tagged = {each["version"]: each["at"] for each in releases}
     found, request = [], project.get("merge_request")
     if request and request["state"] == "opened":
         if request["conflicts"] or request["draft"]:
@@ -68,8 +72,8 @@ def stuck(project: Project, target: str | None, days_open: float, now: datetime)
             found.append(f"the merge request is open for {days_between(request['created_at'], now):.0f} days")
     elif target and request and request["state"] == "closed" and request["version"] == target:
         found.append(f"somebody has closed the merge request for {target}")
-    elif target:
-        found.append(f"it may get {target}, and has no merge request yet")
+    elif target and days_between(tagged[target], now) > days_open:
+        found.append(f"it may get {target}, and has no merge request")
     pipeline = project.get("pipeline")
     if pipeline and pipeline["status"] == "failed":
         found.append("the pipeline of its default branch failed")
@@ -82,6 +86,7 @@ def row(project: Project, fleet: Fleet, releases: list[Progress], days_open: flo
     """Return what the page shows of a project."""
     target, changes = allowed(project, releases), project.get("changes") or {}
     known = project["state"] == "ok"
+    why = stuck(project, target, fleet["releases"], days_open, now)
     return {
         "path": project["path"],
         "url": project["url"],
@@ -99,8 +104,8 @@ def row(project: Project, fleet: Fleet, releases: list[Progress], days_open: flo
         "of": changes.get("of", -1),
         "uncompared": changes.get("reason", ""),
         "answers": project.get("answers", {}),
-        "stuck": stuck(project, target, days_open, now) or ([] if known else [project["reason"]]),
-        "blocked": bool(stuck(project, target, days_open, now)),
+        "stuck": why or ([] if known else [project["reason"]]),
+        "blocked": bool(why),
     }
 
 
