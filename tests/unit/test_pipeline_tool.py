@@ -305,7 +305,7 @@ def imported_by(module: str) -> set[str]:
     return found
 
 
-def test_the_package_has_the_modules_that_the_tool_needs_and_no_others() -> None:
+def test_the_package_has_the_modules_that_its_programs_need_and_no_others() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     programs = [target.partition(":")[0] for target in settings["project"]["scripts"].values()]
     packages = settings["tool"]["setuptools"]["packages"]

@@ -90,6 +90,7 @@ def of_the_tools() -> set[str]:
         *re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")),
         *re.findall(r'[("#](project-[a-z]+)"', project),
         *re.findall(r"#(fleet-[a-z]+) ", fleet),
+        *re.findall(r'\(\s*"(fleet-[a-z]+)",', fleet),
     }
 
 

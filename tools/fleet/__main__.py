@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tools.fleet import drafts, update
+from tools.fleet import collect, drafts, page, plan, update
+from tools.fleet.data import FleetError
 
-COMMANDS = {"drafts": drafts, "update": update}
+COMMANDS = {"collect": collect, "drafts": drafts, "page": page, "plan": plan, "update": update}
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -23,7 +24,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
     given = arguments(words)
-    return int(COMMANDS[given.command].main(given))
+    try:
+        return int(COMMANDS[given.command].main(given))
+    except FleetError as error:
+        print(f"See docs/troubleshooting.md#{error.paragraph}", file=sys.stderr)
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from werkzeug.wrappers import Request, Response
 from tools.stand_ins import git_http
 from tools.stand_ins.gitlab import VERSION, GitLab
 from tools.stand_ins.gitlab_api import as_json
-from tools.stand_ins.gitlab_rest import handlers, merge_requests, pipelines, settings, talk
+from tools.stand_ins.gitlab_rest import handlers, merge_requests, pipelines, releases, settings, talk
 from tools.stand_ins.gitlab_rest.access import Level, User, authenticate, require, require_scope
 from tools.stand_ins.gitlab_rest.handlers import Call
 from tools.stand_ins.gitlab_rest.projects import SharedProject, now
 from tools.stand_ins.gitlab_rest.repositories import Snapshot, new_repository
 
 API = "/api/v4"
-TABLE = [*handlers.TABLE, *merge_requests.TABLE, *pipelines.TABLE, *settings.TABLE, *talk.TABLE]
+TABLE = [*handlers.TABLE, *merge_requests.TABLE, *pipelines.TABLE, *releases.TABLE, *settings.TABLE, *talk.TABLE]
 ROUTES = Map([Rule(row.path, methods=[row.method], endpoint=row) for row in TABLE], merge_slashes=False)
 MINUTE = 60
 

@@ -1,0 +1,359 @@
+"""`py-ci-fleet` reads an organisation of 300 projects from a GitLab, plans their updates and makes a page of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import gitlab as python_gitlab
+import pytest
+from playwright.sync_api import Browser, Page
+from werkzeug.wrappers import Request, Response
+
+from tools.bare_runner import make_traversable
+from tools.commands import run
+from tools.fleet.__main__ import main
+from tools.fleet.collect import Reader, collect
+from tools.fleet.data import Fleet, load
+from tools.fleet.template import Template
+from tools.samples.organisation import GROUP, QUIET, add_projects, link_to, make_releases, reader_of
+from tools.stand_ins.cosign import KeyPair, make_bundle
+from tools.stand_ins.gitlab_api import as_json, generic_file, release_file
+from tools.stand_ins.gitlab_rest.access import Level
+from tools.stand_ins.gitlab_rest.pipelines import add_pipeline
+from tools.stand_ins.gitlab_rest.projects import SharedProject
+from tools.stand_ins.gitlab_rest.repositories import Snapshot
+from tools.stand_ins.gitlab_rest.server import SharedGitLab
+from tools.template import bake, tagged_copy
+
+COUNT = 300
+HOSTILE = "</script><script>document.title='hostile'</script><img src=x onerror=alert(1)>"
+pytestmark = pytest.mark.xdist_group("fleet")
+
+
+class Flaky(SharedGitLab):
+    """A GitLab that gives each of `faults` once instead of an answer about a project."""
+
+    faults: list[int]
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Fail, or answer."""
+        if self.faults and "/projects/" in path:
+            return as_json(self.faults.pop(), {"message": "fault"}, {"Retry-After": "1"})
+        return super().respond(request, path)
+
+
+@dataclass
+class Organisation:
+    """A GitLab with 300 projects, the template, a token that may read, and where the files go."""
+
+    gitlab: Flaky
+    template: Path
+    commits: dict[str, str]
+    token: str
+    folder: Path
+
+    def collect(self, *more: str) -> Fleet:
+        """Let the command read all; return what it has kept."""
+        output = self.folder / "fleet.json"
+        words = ["collect", "--group", GROUP, "--template", str(self.template), "--gitlab", self.gitlab.url]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GITLAB_TOKEN", self.token)
+            assert main([*words, "--output", str(output), "--no-changes", *more]) == 0
+        return load(output)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template with three releases."""
+    return tagged_copy(tmp_path_factory.mktemp("template") / "py-ci-template")
+
+
+@pytest.fixture(scope="module")
+def organisation(template: Path, upstream: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+    """An organisation whose one canary broke with the newest release, and with projects that cannot be read."""
+    folder = tmp_path_factory.mktemp("fleet")
+    commits = make_releases(template, 2, 3)
+    with Flaky(folder / "gitlab", upstream) as server:
+        server.faults = []
+        reader = reader_of(server)
+        for project in add_projects(server, template, {name: commits[name] for name in ("0.1.0", "0.2.0")}, COUNT):
+            project.topics = ["critical"] if project.path.endswith("7") else []
+        strange = {
+            "archived": {".cruft.json": b"{}"},
+            "broken": {".cruft.json": b"[" * 5000},
+            "other": {".cruft.json": link_to(Path("/elsewhere"), "a" * 40, {})},
+            "none": {"README.md": b"none"},
+            "hostile": {".cruft.json": link_to(template, commits["0.2.0"], {"author_name": HOSTILE})},
+        }
+        for name, files in strange.items():
+            project = server.share_project(f"{GROUP}/team-0/{name}", Snapshot(files))
+            project.last_activity_at = QUIET
+            project.archived = name == "archived"
+        server.share_project(f"{GROUP}/team-0/empty")
+        server.share_project(f"{GROUP}/secret/forbidden", Snapshot({".cruft.json": b"{}"}))
+        add_canary(server, template, commits["0.2.0"], folder / "canary")
+        yield Organisation(server, template, commits, reader.token, folder)
+
+
+def add_canary(server: SharedGitLab, template: Path, commit: str, folder: Path) -> None:
+    """Add a project that passed, and whose merge request for the newest release failed."""
+    developer = server.add_user("bot", {GROUP: Level.DEVELOPER})
+    canary = server.share_project(f"{GROUP}/team-0/canary")
+    canary.topics = ["canary"]
+    folder.mkdir()
+    (folder / ".cruft.json").write_bytes(link_to(template, commit, {}))
+    author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    address = f"http://bot:{developer.token}@127.0.0.1:{server.port}/{canary.path}.git"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    for branch in ("main", "renovate/py-ci-template"):
+        run("git", *author, "checkout", "--quiet", "-B", branch, cwd=folder)
+        (folder / "branch").write_text(branch, encoding="utf-8")
+        run("git", "add", ".", cwd=folder)
+        run("git", *author, "commit", "--quiet", "--message", branch, cwd=folder)
+        run("git", "push", "--quiet", address, branch, cwd=folder)
+        sha = run("git", "rev-parse", "HEAD", cwd=folder).strip()
+        pipeline = add_pipeline(canary, branch, sha, "success" if branch == "main" else "failed")
+        pipeline["web_url"] = f"{server.url}{pipeline['web_url']}"
+    python_gitlab.Gitlab(server.url, private_token=developer.token).projects.get(canary.path).mergerequests.create(
+        {
+            "source_branch": "renovate/py-ci-template",
+            "target_branch": "main",
+            "title": "Update the template to 0.3.0",
+            "labels": "py-ci-template",
+        }
+    )
+
+
+def by_name(fleet: Fleet) -> dict[str, Any]:
+    """Return the projects by the last part of their path."""
+    return {each["path"].rpartition("/")[2]: each for each in fleet["projects"]}
+
+
+@pytest.fixture(scope="module")
+def first(organisation: Organisation) -> Fleet:
+    """What is read the first time, from a GitLab with faults."""
+    organisation.gitlab.faults = [429, 500, 502]
+    found = organisation.collect()
+    assert organisation.gitlab.faults == []
+    return found
+
+
+def test_all_projects_are_read_and_those_that_cannot_be_are_named(first: Fleet) -> None:
+    assert len(first["projects"]) == COUNT + 8
+    known = by_name(first)
+    said = {name: (known[name]["state"], known[name]["reason"]) for name in known if known[name]["state"] != "ok"}
+    assert said == {
+        "archived": ("archived", "archived: nobody can change it"),
+        "broken": ("broken", ".cruft.json is not JSON"),
+        "other": ("other", "made from another template, /elsewhere"),
+        "none": ("none", "not made from a template"),
+        "empty": ("empty", "its repository is empty, or not for this token"),
+        "forbidden": ("forbidden", "GitLab says 403 403 Forbidden"),
+    }
+    assert [each["version"] for each in first["releases"]] == ["0.1.0", "0.2.0", "0.3.0"]
+    assert known["service-0001"]["version"] == "0.2.0"
+    assert known["service-0009"]["pipeline"]["status"] == "failed"
+    assert known["canary"]["merge_request"]["pipeline"]["status"] == "failed"
+    assert first["history"][0]["versions"] == {"0.1.0": COUNT / 2, "0.2.0": COUNT / 2 + 2}
+
+
+def test_the_second_time_asks_only_what_may_be_another(organisation: Organisation, first: Fleet) -> None:
+    previous = organisation.folder / "previous.json"
+    previous.write_text(json.dumps(first), encoding="utf-8")
+    again = organisation.collect("--previous", str(previous))
+    # The link, the pipeline and the release; then the red pipelines, and those that could not be read.
+    assert first["requests"] / COUNT < 3.2
+    assert again["requests"] / COUNT < 0.25
+    kept = ("state", "version", "commit", "runs")
+    seen = [[[each.get(name) for name in kept] for each in fleet["projects"]] for fleet in (first, again)]
+    assert seen[0] == seen[1]
+    # After a day, also what leaves no trace at a project.
+    clone = Template(str(organisation.template), organisation.folder / "clone")
+    reader = Reader(organisation.gitlab.url, organisation.token)
+    later = collect(reader, [GROUP], clone, first, datetime.now(UTC) + timedelta(days=1), changes=False)
+    assert 2 < later["requests"] / COUNT < 2.2
+    # Of one that has changed, all is read again.
+    (changed,) = [each for each in organisation.gitlab.shared if each.path.endswith("/service-0003")]
+    files = {".cruft.json": link_to(organisation.template, organisation.commits["0.3.0"], {})}
+    before, changed.content = changed.content, Snapshot(files)
+    changed.last_activity_at = "2026-01-02T00:00:00.000Z"
+    assert by_name(organisation.collect("--previous", str(previous)))["service-0003"]["version"] == "0.3.0"
+    changed.content, changed.last_activity_at = before, QUIET
+
+
+def test_a_release_that_breaks_the_canary_goes_no_further(organisation: Organisation, first: Fleet) -> None:
+    output = organisation.folder / "plan.json"
+    file = organisation.folder / "first.json"
+    file.write_text(json.dumps(first), encoding="utf-8")
+    assert main(["plan", str(file), "--output", str(output), "--days-normal", "0", "--days-critical", "0"]) == 0
+    plan = json.loads(output.read_text(encoding="utf-8"))
+    assert plan["template"] == str(organisation.template)
+    versions = {each["path"].rpartition("/")[2]: each["version"] for each in plan["projects"]}
+    # The canary goes on with what it tries; its pipeline with 0.2.0 lets all others have that.
+    assert versions["canary"] == "0.3.0"
+    assert {version for name, version in versions.items() if name != "canary"} == {None, "0.2.0"}
+    assert {each["wave"] for each in plan["projects"]} == {"canary", "normal", "critical"}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
+def test_the_page_sorts_and_filters_300_projects(
+    scheme: str, width: int, organisation: Organisation, first: Fleet, browser: Browser
+) -> None:
+    file, html = organisation.folder / "page.json", organisation.folder / "index.html"
+    file.write_text(json.dumps(first), encoding="utf-8")
+    assert main(["page", str(file), "--output", str(html)]) == 0
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
+    page = context.new_page()
+    wrong: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(html.as_uri())
+    assert page.title() == "org: 0 of 302 projects are current"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("tbody tr").count() == 100
+    page.get_by_role("button", name="Show more").click()
+    assert page.locator("tbody tr").count() == 200
+    # By the keyboard, as by the mouse.
+    head = page.get_by_role("columnheader", name="Behind")
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert cells(page, "Behind")[0] == "1"
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert cells(page, "Behind")[0] == "2"
+    page.locator("#version").select_option("0.1.0")
+    assert "150 of 308 projects" in page.locator("#count").inner_text()
+    page.locator("#version").select_option("")
+    page.locator("#wave").select_option("canary")
+    assert page.locator("tbody th a").all_inner_texts() == ["org/team-0/canary"]
+    assert "the pipeline of the merge request failed" in page.locator("tbody tr").inner_text()
+    page.locator("#wave").select_option("")
+    page.locator("#show").select_option("unreadable")
+    assert page.locator("tbody th a").all_inner_texts() == [
+        f"org/{name}" for name in ("secret/forbidden", "team-0/archived", "team-0/broken", "team-0/empty")
+    ]
+    page.locator("#show").select_option("ok")
+    # What is hostile is there as it was written.
+    page.locator("#search").fill("onerror")
+    page.get_by_text("Answers", exact=True).click()
+    assert HOSTILE in page.locator("tbody dl").inner_text()
+    assert page.locator("img").count() == 0
+    releases = page.get_by_role("region", name="Releases of the template")
+    assert "broke the pipeline of org/team-0/canary" in releases.inner_text()
+    assert releases.get_by_role("link", name="pipeline of org/team-0/canary").count() == 1
+    assert page.get_by_role("img").get_attribute("aria-label").endswith("now 150 with 0.1.0; now 152 with 0.2.0")  # type: ignore[union-attr]
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 380) == (scheme == "dark")
+    assert not wrong
+    assert asked == [html.as_uri()]
+    context.close()
+
+
+def cells(page: Page, name: str) -> list[str]:
+    """Return what stands in a column."""
+    return page.locator(f'tbody td[data-name="{name}"]').all_inner_texts()
+
+
+def add_release(project: SharedProject, tag: str, files: dict[str, bytes]) -> None:
+    """Let a project have a release whose files are in its registry."""
+    names = {"package_name": project.name, "package_version": tag}
+    for name, content in files.items():
+        file = generic_file(project, {**names, "file_name": name})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    link = {
+        "name": "SHA256SUMS",
+        "url": f"https://x/api/v4/projects/1/packages/generic/{project.name}/{tag}/SHA256SUMS",
+    }
+    release = {"tag_name": tag, "released_at": QUIET, "assets": {"links": [link]}}
+    release_file(project, tag).write_text(json.dumps(release), encoding="utf-8")
+
+
+def test_changed_files_and_signatures_are_found(
+    template: Path,
+    upstream: str,
+    bare_python: Path,
+    shared_folder: Path,
+    cosign: Path,
+    keys: KeyPair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # One that the user without rights may run, as in the image of a job.
+    for folder in (tmp_path, Path(tempfile.gettempdir())):
+        make_traversable(shared_folder.parent, folder)
+    python = tmp_path / "venv" / "bin" / "python"
+    run("uv", "venv", "--quiet", "--python", bare_python, tmp_path / "venv")
+    run("uv", "pip", "install", "--quiet", "--link-mode", "copy", "--python", python, "cookiecutter>=2.6")
+    commit = run("git", "rev-parse", "0.1.0^{commit}", cwd=template).strip()
+    answers = {"project_name": "Mine", "project_slug": "mine", "package_name": "mine", "signing": "key"}
+    made = bake(tmp_path, _component_project="", **answers)
+    files = {path.relative_to(made).as_posix(): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    files = {name: content for name, content in files.items() if not name.startswith(".git/")}
+    files |= {".cruft.json": link_to(template, commit, answers), "cosign.pub": keys.public.encode()}
+    other = {**files, "README.md": b"Mine.\n"}
+    del other["tox.ini" if "tox.ini" in other else "CONTRIBUTING.md"]
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text(f"{'0' * 64}  mine-1.0.0-py3-none-any.whl\n", encoding="utf-8")
+    bundle = make_bundle(cosign, keys, tmp_path / "signing", "sign-blob", sums).read_bytes()
+    monkeypatch.setenv("PATH", str(cosign.parent), prepend=":")
+    with SharedGitLab(tmp_path / "gitlab", upstream) as server:
+        reader = server.add_user("fleet", {GROUP: Level.REPORTER}, "read_api")
+        for name, content, signed in (("same", files, sums.read_bytes()), ("other", other, b"forged")):
+            project = server.share_project(f"{GROUP}/{name}", Snapshot(content))
+            add_release(project, "1.0.0", {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
+        server.share_project(f"{GROUP}/run", Snapshot({".cruft.json": link_to(template, commit, {"kind": "none"})}))
+        clone = Template(str(template), tmp_path / "clone")
+        found = collect(Reader(server.url, reader.token), [GROUP], clone, None, datetime.now(UTC), python=str(python))
+    known = by_name(found)
+    assert "of" in known["same"]["changes"], known["same"]["changes"]
+    assert (known["same"]["changes"]["changed"], known["same"]["changes"]["removed"]) == ([], [])
+    assert known["same"]["changes"]["of"] == len(files) - 2
+    assert known["other"]["changes"]["changed"] == ["README.md"]
+    assert len(known["other"]["changes"]["removed"]) == 1
+    assert known["run"]["changes"]["reason"].startswith("not compared: the template refuses the answers")
+    said = {name: known[name]["release"]["verified"] for name in ("same", "other")}
+    assert said == {"same": "yes", "other": "no"}, known["same"]["release"]
+
+
+@pytest.mark.parametrize(
+    ("words", "token", "paragraph"),
+    [
+        (["collect", "--group", "org"], "", "fleet-token"),
+        (["collect", "--group", "org"], "glpat-wrong", "fleet-token"),
+        (["collect", "--group", "nobody"], None, "fleet-group"),
+        (["collect", "--group", "org", "--template", "/nowhere"], None, "fleet-template"),
+        (["plan", "none.json"], None, "fleet-file"),
+        (["collect", "--group", "org", "--output", "none/fleet.json"], None, "fleet-write"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    words: list[str],
+    token: str | None,
+    paragraph: str,
+    organisation: Organisation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITLAB_TOKEN", organisation.token if token is None else token)
+    monkeypatch.setenv("CI_SERVER_URL", organisation.gitlab.url)
+    monkeypatch.setenv("PY_CI_TEMPLATE", str(organisation.template))
+    assert main([*words, *(["--no-changes"] if words[0] == "collect" else [])]) == 1
+    see, message = capsys.readouterr().err.splitlines()
+    assert see == f"See docs/troubleshooting.md#{paragraph}"
+    assert message.endswith(".") or "cannot be" in message
+    assert "glpat" not in message
+    assert not [*tmp_path.iterdir()]

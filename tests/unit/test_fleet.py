@@ -1,0 +1,182 @@
+"""Which project may get which release, and what is made of links that anybody may have written."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tools.fleet.data import FORMAT, BrokenLinkError, Fleet, Project, Release, Run, place, read_link
+from tools.fleet.page import embedded, render
+from tools.fleet.plan import make_plan
+from tools.fleet.waves import Days, allowed, progress
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+DAYS = Days(3, 2)
+
+
+def ago(days: float) -> str:
+    """Return a time some days before."""
+    return (NOW - timedelta(days=days)).isoformat()
+
+
+def passed(days: float, broke: float | None = None) -> Run:
+    """Return a pipeline that passes since then."""
+    return Run(status="success", url="", at=ago(days), since=ago(days), broke=None if broke is None else ago(broke))
+
+
+def failed(days: float = 0, since: float | None = None) -> Run:
+    """Return a pipeline that failed, after it passed since then."""
+    url = "https://gitlab.example.org/pipeline"
+    return Run(status="failed", url=url, at=ago(days), since=None if since is None else ago(since), broke=ago(days))
+
+
+def project(path: str, version: str | None = "0.1.0", *topics: str, **more: Any) -> Project:
+    """Return a project of the template."""
+    found = Project(
+        id=1, path=path, url=f"https://gitlab.example.org/{path}", topics=list(topics), state="ok", version=version
+    )
+    for name, value in more.items():
+        found[name] = value  # type: ignore[literal-required]
+    return found
+
+
+def fleet(*projects: Project, releases: dict[str, float]) -> Fleet:
+    """Return projects, and releases that were tagged some days ago."""
+    return Fleet(
+        format=FORMAT,
+        at=NOW.isoformat(),
+        template="https://gitlab.example.org/tools/template.git",
+        groups=["org"],
+        releases=[Release(version=name, commit="", at=ago(days)) for name, days in releases.items()],
+        projects=list(projects),
+        requests=0,
+        seconds=0,
+        history=[{"day": "2026-11-29", "versions": {"0.1.0": len(projects)}}],
+    )
+
+
+def states(known: Fleet) -> dict[str, str]:
+    """Return how far each release is."""
+    return {each.version: each.state for each in progress(known, DAYS, NOW)}
+
+
+def plan(known: Fleet, **options: Any) -> dict[str, str | None]:
+    """Return which release each project may get."""
+    return {each["path"]: each["version"] for each in make_plan(known, DAYS, NOW, **options)["projects"]}
+
+
+OTHERS = (project("normal"), project("critical", "0.1.0", "critical"), project("both", "0.1.0", "canary", "critical"))
+RELEASES = {"0.1.0": 100.0, "0.2.0": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("runs", "state", "gets"),
+    [
+        ({"0.1.0": passed(90)}, "new", (True, False, False)),
+        ({"0.1.0": passed(90), "0.2.0": passed(2.9)}, "canaries", (True, False, False)),
+        ({"0.1.0": passed(90), "0.2.0": passed(3)}, "released", (True, True, False)),
+        ({"0.1.0": passed(90), "0.2.0": passed(5)}, "everywhere", (True, True, True)),
+        # It was green before, and is red with the release.
+        ({"0.1.0": passed(90), "0.2.0": failed()}, "held", (False, False, False)),
+        # It passed with the release once, and broke after days.
+        ({"0.2.0": failed(0, since=8)}, "held", (False, False, False)),
+        # It was red before, so it says nothing.
+        ({"0.1.0": failed(90), "0.2.0": failed()}, "canaries", (True, False, False)),
+        # The days begin when it passes again.
+        ({"0.1.0": passed(90), "0.2.0": passed(1, broke=2)}, "canaries", (True, False, False)),
+    ],
+)
+def test_a_release_goes_from_wave_to_wave(runs: dict[str, Run], state: str, gets: tuple[bool, ...]) -> None:
+    known = fleet(project("canary", "0.1.0", "canary", runs=runs), *OTHERS, releases=RELEASES)
+    assert states(known)["0.2.0"] == state
+    got = plan(known)
+    assert tuple(got[path] == "0.2.0" for path in ("canary", "normal", "critical")) == gets
+    assert got["both"] == got["critical"]
+
+
+def test_a_merge_request_that_breaks_holds_a_release_and_goes_on_with_it() -> None:
+    request = {"state": "opened", "version": "0.2.0", "draft": False, "conflicts": False}
+    tried = {"runs": {"0.1.0": passed(9)}, "trials": {"0.2.0": failed()}, "merge_request": request}
+    known = fleet(project("first", "0.1.0", "canary", **tried), project("other", "0.1.0", "canary"), releases=RELEASES)
+    (_, held) = progress(known, DAYS, NOW)
+    assert (held.state, held.broken) == ("held", [("first", "https://gitlab.example.org/pipeline")])
+    assert plan(known) == {"first": "0.2.0", "other": None}
+
+
+def test_a_newer_release_takes_the_place_of_one_that_is_held() -> None:
+    runs = {"0.1.0": passed(90), "0.2.0": failed(8)}
+    releases = {**RELEASES, "0.2.1": 7.0}
+    mended = fleet(project("canary", "0.2.1", "canary", runs={**runs, "0.2.1": passed(6)}), *OTHERS, releases=releases)
+    assert states(mended) == {"0.1.0": "everywhere", "0.2.0": "held", "0.2.1": "everywhere"}
+    assert plan(mended) == {"canary": None, "normal": "0.2.1", "critical": "0.2.1", "both": "0.2.1"}
+    # What was red because of a held release is no excuse for the next.
+    still = fleet(project("canary", "0.2.1", "canary", runs={**runs, "0.2.1": failed(6)}), *OTHERS, releases=releases)
+    assert states(still)["0.2.1"] == "held"
+    assert plan(still)["normal"] is None
+
+
+def test_without_canaries_all_wait_from_the_tag_on() -> None:
+    releases = {"0.1.0": 100.0, "0.2.0": 5.0, "0.3.0": 3.5, "0.4.0": 1.0}
+    known = fleet(*OTHERS[:2], project("ahead", "0.4.0"), releases=releases)
+    assert plan(known) == {"ahead": None, "critical": "0.2.0", "normal": "0.3.0"}
+    assert "no project has the topic canary" in progress(known, DAYS, NOW)[0].reason
+    assert "No project has the topic" in render(known, DAYS)
+
+
+def test_nothing_is_merged_by_the_bot_unless_asked_and_never_in_a_critical_project() -> None:
+    conflict = {"state": "opened", "version": "0.2.0", "draft": False, "conflicts": True}
+    known = fleet(*OTHERS, project("conflict", merge_request=conflict), releases=RELEASES)
+    assert not any(each["automerge"] for each in make_plan(known, DAYS, NOW)["projects"])
+    merged = {each["path"]: each["automerge"] for each in make_plan(known, DAYS, NOW, automerge=True)["projects"]}
+    assert merged == {"normal": True, "critical": False, "both": False, "conflict": False}
+
+
+def test_who_cannot_be_read_gets_nothing() -> None:
+    lost = Project(id=1, path="lost", url="", topics=[], state="broken", reason="")
+    assert allowed(lost, progress(fleet(lost, releases=RELEASES), DAYS, NOW)) is None
+
+
+SOUND = {"template": "https://h/t.git", "commit": "a" * 40, "context": {"cookiecutter": {"kind": "service", "_x": []}}}
+
+
+def test_a_link_is_read_with_the_answers_of_a_person() -> None:
+    link = read_link(json.dumps(SOUND).encode())
+    assert link == ("https://h/t.git", "a" * 40, "", {"kind": "service"})
+    assert place("git@Host.org:group/t.git") == place("https://user@host.org/group/t/")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 90_000, "is not JSON"),
+        (b" " * 100_001, "is larger than"),
+        (b"[]", "has no answers"),
+        (b'{"context": [1]}', "has no answers"),
+        (json.dumps({**SOUND, "template": {"a": 1}}).encode(), "names no template"),
+        (json.dumps({**SOUND, "commit": "--upload-pack=x"}).encode(), "names no commit"),
+        # Cookiecutter would run it.
+        (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "{{ 1 }}"}}}).encode(), "nobody can give"),
+        (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": {"deep": []}}}}).encode(), "nobody can give"),
+        (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "x\x1b[2J"}}}).encode(), "nobody can give"),
+        (
+            b'{"template": "t", "commit": "%s", "context": {"cookiecutter": {"a": NaN}}}' % (b"a" * 40),
+            "nobody can give",
+        ),
+    ],
+)
+def test_a_hostile_link_is_named_and_stops_nothing(content: bytes, said: str) -> None:
+    with pytest.raises(BrokenLinkError, match=said):
+        read_link(content)
+
+
+def test_what_projects_say_ends_no_script_of_the_page() -> None:
+    hostile = "</script><!--<script>\u2028\u2029"
+    assert not {*"<>&\u2028\u2029"} & {*embedded([hostile])}
+    assert json.loads(embedded([hostile])) == [hostile]
+    shown = render(fleet(project(hostile, answers={hostile: hostile}), releases={}), DAYS)
+    assert shown.count("</script>") == 2

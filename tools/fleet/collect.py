@@ -1,0 +1,494 @@
+"""Reads the state of all projects of groups from GitLab, and keeps it in fleet.json.
+
+With `--previous`, what cannot have changed since is taken over. All that projects say is data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote
+
+import gitlab
+import requests
+
+from tools.fleet.data import (
+    FORMAT,
+    LARGEST,
+    LINK,
+    BrokenLinkError,
+    Fleet,
+    FleetError,
+    Project,
+    Run,
+    days_between,
+    load,
+    moment,
+    order,
+    place,
+    plain,
+    read_link,
+    save,
+)
+from tools.fleet.signatures import TooLargeError, asset_of, limited, verify
+from tools.fleet.template import Template
+
+HELP = "Read the state of all projects of groups from GitLab into fleet.json."
+LABEL = "py-ci-template"
+TITLE = re.compile(r"(?:Draft: )?Update the template to (v?[0-9]+\.[0-9]+\.[0-9]+)")
+# GitLab notes that a project is active once in this time: https://docs.gitlab.com/api/projects/
+ACTIVITY = timedelta(hours=1)
+# How many projects are rendered by one process.
+PART = 25
+# Pages of a list of files, of 100 each, that are asked for.
+PAGES = 50
+# How many releases of the template, and how many days, are remembered of a project and of all.
+REMEMBERED, DAYS = 5, 730
+ENDED = ("success", "failed", "canceled", "skipped")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what can be asked for."""
+    template, server = os.environ.get("PY_CI_TEMPLATE"), os.environ.get("CI_SERVER_URL", "https://gitlab.com")
+    parser.add_argument(
+        "--group", action="append", required=True, metavar="PATH", help="with its subgroups; can be repeated"
+    )
+    said = "the template, as git clones it; without it, PY_CI_TEMPLATE says it"
+    parser.add_argument("--template", default=template, required=template is None, metavar="ADDRESS", help=said)
+    parser.add_argument(
+        "--gitlab", default=server, metavar="URL", help="%(default)s; it takes the token in GITLAB_TOKEN"
+    )
+    parser.add_argument("--previous", type=Path, metavar="FILE", help="what was written last time; it need not exist")
+    parser.add_argument("--output", type=Path, default=Path("fleet.json"), metavar="FILE", help="%(default)s")
+    parser.add_argument(
+        "--verify-days", type=float, default=7, metavar="DAYS", help="how old a check may be: %(default)s"
+    )
+    parser.add_argument(
+        "--no-changes", action="store_true", help="do not look for local changes to the template's files"
+    )
+
+
+@dataclass
+class Reader:
+    """What asks GitLab, each thread in a connection of its own, and counts the requests."""
+
+    url: str
+    token: str = field(repr=False)
+    asked: list[str] = field(default_factory=list)
+    _threads: threading.local = field(default_factory=threading.local)
+
+    @property
+    def gitlab(self) -> gitlab.Gitlab:
+        """The connection of this thread."""
+        found: gitlab.Gitlab | None = getattr(self._threads, "gitlab", None)
+        if found is None:
+            session = requests.Session()
+            # Of each answer, also one that asks to wait.
+            session.hooks["response"].append(lambda answer, **_: self.asked.append(answer.url))
+            # As a header that no other server gets where a registry sends on to its storage.
+            found = gitlab.Gitlab(
+                self.url, oauth_token=self.token, session=session, retry_transient_errors=True, timeout=60, per_page=100
+            )
+            self._threads.gitlab = found
+        return found
+
+
+def main(given: argparse.Namespace) -> int:
+    """Read, and write the file; return the exit status."""
+    token = os.environ.get("GITLAB_TOKEN")
+    if not token:
+        raise FleetError("fleet-token", "GITLAB_TOKEN is not set: give it a token with the scope read_api.")
+    previous = load(given.previous) if given.previous and given.previous.exists() else None
+    with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
+        template = Template(given.template, Path(folder) / "template")
+        reader = Reader(given.gitlab.rstrip("/"), token)
+        fleet = collect(
+            reader,
+            given.group,
+            template,
+            previous,
+            datetime.now(UTC),
+            verify_days=given.verify_days,
+            changes=not given.no_changes,
+        )
+    save(given.output, json.dumps(fleet, separators=(",", ":")) + "\n")
+    states = Counter(each["state"] for each in fleet["projects"])
+    print(f"{sum(states.values())} projects in {fleet['seconds']} s, with {fleet['requests']} requests to GitLab")
+    print(", ".join(f"{state}: {count}" for state, count in sorted(states.items())))
+    return 0
+
+
+def collect(
+    reader: Reader,
+    groups: list[str],
+    template: Template,
+    previous: Fleet | None,
+    now: datetime,
+    *,
+    verify_days: float = 7,
+    changes: bool = True,
+    python: str | None = None,
+) -> Fleet:
+    """Return the state of all projects of the groups."""
+    begin = time.monotonic()
+    if previous and place(previous["template"]) != place(template.address):
+        raise FleetError("fleet-file", "--previous is of another template: run collect without it.")
+    known = {each["id"]: each for each in previous["projects"]} if previous else {}
+    listed = list_projects(reader, groups)
+    requested = list_merge_requests(reader, groups, previous["at"] if previous else None)
+    look = Look(reader, template, now, verify_days, changes)
+    with ThreadPoolExecutor(8) as pool:
+        work = [
+            pool.submit(look.at, each, known.get(each["id"]), requested.get(each["id"], [])) for each in listed.values()
+        ]
+        found = [each.result() for each in work]
+    compare(look.trees, found, template, python)
+    return Fleet(
+        format=FORMAT,
+        at=now.isoformat(timespec="seconds"),
+        template=template.address,
+        groups=groups,
+        releases=template.releases,
+        projects=sorted(found, key=lambda each: each["path"]),
+        requests=len(reader.asked),
+        seconds=round(time.monotonic() - begin, 1),
+        history=history(previous["history"] if previous else [], found, now),
+    )
+
+
+def list_projects(reader: Reader, groups: Iterable[str]) -> dict[int, dict[str, Any]]:
+    """Return what GitLab says of all projects of groups and their subgroups, by number."""
+    found = {}
+    for group in groups:
+        pages: dict[str, Any] = {"pagination": "keyset", "order_by": "id", "per_page": 100}
+        try:
+            lazy = reader.gitlab.groups.get(group, lazy=True)
+            found.update(
+                {
+                    each.id: each.attributes
+                    for each in lazy.projects.list(iterator=True, include_subgroups=True, **pages)
+                }
+            )
+        except gitlab.GitlabAuthenticationError:
+            raise FleetError(
+                "fleet-token", f"{reader.url} does not take GITLAB_TOKEN: make a new one with the scope read_api."
+            ) from None
+        except (gitlab.GitlabError, requests.RequestException) as error:
+            raise FleetError("fleet-group", f"The projects of {group} cannot be listed: {said(error)}") from None
+    return found
+
+
+def list_merge_requests(reader: Reader, groups: Iterable[str], since: str | None) -> dict[int, list[dict[str, Any]]]:
+    """Return the merge requests of the bot by the number of their project: all open ones, and what has changed."""
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    for group in groups:
+        queries: list[dict[str, Any]] = [{"state": "opened"}]
+        # Clocks differ a little; without a time before, a month is all that counts.
+        after = moment(since) - timedelta(minutes=10) if since else datetime.now(UTC) - timedelta(days=30)
+        queries += [{"state": state, "updated_after": after.isoformat()} for state in ("merged", "closed")]
+        for query in queries:
+            try:
+                lazy = reader.gitlab.groups.get(group, lazy=True)
+                for each in lazy.mergerequests.list(iterator=True, labels=LABEL, scope="all", per_page=100, **query):
+                    found.setdefault(each.project_id, {})[each.iid] = each.attributes
+            except (gitlab.GitlabError, requests.RequestException) as error:
+                message = f"The merge requests of {group} cannot be listed: {said(error)}"
+                raise FleetError("fleet-group", message) from None
+    return {project: sorted(each.values(), key=lambda one: one["iid"]) for project, each in found.items()}
+
+
+def said(error: Exception) -> str:
+    """Return what an error says, in a line."""
+    status = getattr(error, "response_code", None)
+    text = getattr(error, "error_message", None) or str(error)
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return plain(f"GitLab says {status} {text}" if status else text)[:200]
+
+
+@dataclass
+class Look:
+    """Looks at one project after the other; `trees` has the files of those that are to be compared."""
+
+    reader: Reader
+    template: Template
+    now: datetime
+    verify_days: float
+    changes: bool
+    trees: dict[int, tuple[str, dict[str, str]]] = field(default_factory=dict)
+
+    def at(self, listed: dict[str, Any], before: Project | None, requested: list[dict[str, Any]]) -> Project:
+        """Return what is known of a project now; what cannot be read is named with its reason."""
+        project = Project(
+            id=listed["id"],
+            path=plain(listed["path_with_namespace"]),
+            url=str(listed["web_url"]),
+            topics=[plain(topic) for topic in listed.get("topics", [])],
+            active_at=str(listed["last_activity_at"]),
+            read_at=self.now.isoformat(timespec="seconds"),
+            asked_at=self.now.isoformat(timespec="seconds"),
+            state="ok",
+            reason="",
+        )
+        try:
+            if listed.get("archived"):
+                return {**project, "state": "archived", "reason": "archived: nobody can change it"}
+            if listed.get("empty_repo") or not listed.get("default_branch"):
+                return {**project, "state": "empty", "reason": "its repository is empty, or not for this token"}
+            project["branch"] = str(listed["default_branch"])
+            handle = self.reader.gitlab.projects.get(listed["id"], lazy=True)
+            # A release of an old tag, and a pipeline of a schedule, leave no trace at the project.
+            quiet = unchanged(project, before)
+            lately = False
+            if before and quiet:
+                lately = days_between(before["asked_at"], self.now) < 1
+                kept = ("read_at", "state", "reason", "commit", "answers", "release", "changes")
+                for name in kept:
+                    if name in before:
+                        project[name] = before[name]  # type: ignore[literal-required]
+                if project["state"] != "ok":
+                    return project
+            else:
+                self.read_files(project, handle, before)
+                if project["state"] != "ok":
+                    return project
+            if lately and before:
+                project["asked_at"] = before["asked_at"]
+            else:
+                self.read_release(project, handle, before)
+            project["version"] = self.template.version_at(project["commit"])
+            self.read_pipelines(project, handle, before, requested, lately)
+            self.verify(project, handle)
+        except (BrokenLinkError, TooLargeError) as error:
+            return {**project, "state": "broken", "reason": str(error) or f"{LINK} is larger than {LARGEST} bytes"}
+        except (gitlab.GitlabError, requests.RequestException) as error:
+            status = getattr(error, "response_code", None)
+            state = "forbidden" if status in (401, 403, 404) else "broken"
+            return {**project, "state": state, "reason": said(error)}
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            return {**project, "state": "broken", "reason": f"GitLab's answer is odd: {type(error).__name__}"}
+        return project
+
+    def read_files(self, project: Project, handle: Any, before: Project | None) -> None:
+        """Read the link to the template, and the list of files where the template is to be compared with it."""
+        try:
+            content = limited(handle.files.raw(LINK, ref=project["branch"], streamed=True, iterator=True), LARGEST)
+        except gitlab.GitlabError as error:
+            if error.response_code == 404 and "file" in str(error.error_message).lower():
+                project["state"], project["reason"] = "none", "not made from a template"
+                return
+            raise
+        link = read_link(content)
+        if place(link.template) != place(self.template.address):
+            project["state"], project["reason"] = "other", f"made from another template, {link.template}"
+            return
+        project["commit"], project["answers"] = link.commit, link.answers
+        if not self.template.has(link.commit):
+            project["changes"] = {"reason": "not compared: its commit is not in the template"}
+        elif link.directory:
+            project["changes"] = {"reason": "not compared: the template is in a folder of its repository"}
+        elif self.changes:
+            files = {}
+            query = {"recursive": True, "ref": project["branch"], "pagination": "keyset", "per_page": 100}
+            for entry in handle.repository_tree(iterator=True, **query):
+                if entry["type"] == "blob":
+                    files[str(entry["path"])] = str(entry["id"])
+                if len(files) > 100 * PAGES:
+                    break
+            if len(files) > 100 * PAGES:
+                project["changes"] = {"reason": f"not compared: it has more than {100 * PAGES} files"}
+            elif before and alike(before, link.commit, link.answers, digest(files)):
+                project["changes"] = before["changes"]
+            else:
+                self.trees[project["id"]] = (digest(files), files)
+
+    def read_release(self, project: Project, handle: Any, before: Project | None) -> None:
+        """Read the newest release, and keep what is known of its signature."""
+        project["release"] = None
+        try:
+            releases = handle.releases.list(per_page=1, get_all=False)
+        except gitlab.GitlabError as error:
+            if error.response_code in (403, 404):
+                return
+            raise
+        for each in releases:
+            found = each.attributes
+            tag, asset = plain(str(found["tag_name"])), asset_of(found)
+            page = f"{project['url']}/-/releases/{quote(tag, safe='')}"
+            release = {"tag": tag, "at": str(found["released_at"]), "asset": asset, "url": page}
+            known = (before or {}).get("release") or {}
+            same = {name: known.get(name) for name in ("tag", "at")} == {name: release[name] for name in ("tag", "at")}
+            project["release"] = {**known, **release} if same else release
+
+    def verify(self, project: Project, handle: Any) -> None:
+        """Verify the signature of the newest release, unless that was done lately."""
+        release = project.get("release")
+        if not release:
+            return
+        checked = release.get("checked_at")
+        if checked and release.get("verified") != "unknown" and days_between(checked, self.now) < self.verify_days:
+            return
+        asset, signing = release["asset"], str(project["answers"].get("signing", ""))
+        server = self.reader.url
+        holds, why = verify(handle, project["url"], server, release["tag"], tuple(asset) if asset else None, signing)
+        release.update(verified=holds, why=why, checked_at=self.now.isoformat(timespec="seconds"))
+
+    def read_pipelines(
+        self, project: Project, handle: Any, before: Project | None, requested: list[dict[str, Any]], lately: bool
+    ) -> None:
+        """Read the newest pipelines of the default branch and of the bot's merge request, where they may be others."""
+        old = before or Project()
+        project["runs"], project["trials"] = dict(old.get("runs", {})), dict(old.get("trials", {}))
+        pipeline = old.get("pipeline")
+        green = pipeline is not None and pipeline["status"] == "success"
+        if not (lately and green and "canary" not in project["topics"]):
+            pipeline = self.newest(handle, project["branch"])
+        project["pipeline"] = pipeline
+        if pipeline and project["version"]:
+            remember(project["runs"], project["version"], pipeline)
+        request = merge_request_of(requested, old.get("merge_request"))
+        project["merge_request"] = request
+        if request and request["state"] == "opened":
+            known = old.get("merge_request") or {}
+            same = (known.get("iid"), known.get("sha")) == (request["iid"], request["sha"])
+            request["pipeline"] = known.get("pipeline") if same else None
+            if (request["pipeline"] or {}).get("status") != "success":
+                found = handle.mergerequests.get(request["iid"]).attributes.get("head_pipeline")
+                request["pipeline"] = described(found) if found else None
+            # With a conflict in its files, it says nothing of the release.
+            if request["pipeline"] and request["version"] and not (request["draft"] or request["conflicts"]):
+                remember(project["trials"], request["version"], request["pipeline"])
+
+    def newest(self, handle: Any, branch: str) -> dict[str, Any] | None:
+        """Return the newest pipeline of a branch; None where there is none, or where the project has no pipelines."""
+        try:
+            return described(handle.pipelines.latest(ref=branch).attributes)
+        except gitlab.GitlabError as error:
+            if error.response_code in (403, 404):
+                return None
+            raise
+
+
+def unchanged(project: Project, before: Project | None) -> bool:
+    """Tell whether nothing was pushed to a project since it was read.
+
+    GitLab notes an activity only where the last one is an hour ago, so what was read sooner may be older.
+    """
+    if before is None or before["state"] in ("forbidden", "broken", "archived", "empty"):
+        return False
+    same = before["active_at"] == project["active_at"] and before.get("branch") == project.get("branch")
+    return same and moment(before["read_at"]) - moment(project["active_at"]) > ACTIVITY
+
+
+def alike(before: Project, commit: str, answers: dict[str, Any], tree: str) -> bool:
+    """Tell whether a project was compared with the template as it is now."""
+    same = (before.get("commit"), before.get("answers")) == (commit, answers)
+    return same and before.get("changes", {}).get("tree") == tree
+
+
+def described(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a pipeline."""
+    return {
+        "status": plain(str(pipeline["status"])),
+        "url": str(pipeline["web_url"]),
+        "sha": str(pipeline["sha"]),
+        "at": str(pipeline["updated_at"]),
+    }
+
+
+def remember(runs: dict[str, Run], version: str, pipeline: dict[str, Any]) -> None:
+    """Keep how the newest pipeline with a release went, once it has ended; one that was cancelled says nothing."""
+    if pipeline["status"] not in ("success", "failed"):
+        return
+    # The first pipeline after an update may not be there yet, and the newest be one of the release before.
+    if any(name != version and each["url"] == pipeline["url"] for name, each in runs.items()):
+        return
+    old = runs.get(version)
+    passed, at = pipeline["status"] == "success", pipeline["at"]
+    since = old["since"] if old else None
+    if passed and (since is None or (old and old["status"] != "success")):
+        since = at
+    broke = at if not passed else old["broke"] if old else None
+    runs[version] = Run(status=pipeline["status"], url=pipeline["url"], at=at, since=since, broke=broke)
+    for each in sorted(runs, key=order)[:-REMEMBERED]:
+        del runs[each]
+
+
+def merge_request_of(requested: list[dict[str, Any]], known: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the newest merge request of the bot: the open one, else the last."""
+    if not requested:
+        # All that are open were listed.
+        return known if known and known["state"] != "opened" else None
+    each = next((one for one in reversed(requested) if one["state"] == "opened"), requested[-1])
+    found = TITLE.match(str(each["title"]))
+    return {
+        "iid": int(each["iid"]),
+        "url": str(each["web_url"]),
+        "title": plain(str(each["title"]))[:200],
+        "version": found[1] if found else None,
+        "state": plain(str(each["state"])),
+        "draft": bool(each.get("draft")),
+        "conflicts": bool(each.get("has_conflicts")),
+        "sha": str(each.get("sha")),
+        "created_at": str(each["created_at"]),
+        "pipeline": None,
+    }
+
+
+def digest(files: dict[str, str]) -> str:
+    """Return a short name for the files of a project."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]
+
+
+def compare(
+    trees: dict[int, tuple[str, dict[str, str]]], projects: list[Project], template: Template, python: str | None
+) -> None:
+    """Note for each project which files of the template it has changed or removed since."""
+    of_commit: dict[str, list[Project]] = {}
+    for project in projects:
+        if project["id"] in trees and project["state"] == "ok":
+            of_commit.setdefault(project["commit"], []).append(project)
+    parts = [
+        (commit, those[begin : begin + PART])
+        for commit, those in of_commit.items()
+        for begin in range(0, len(those), PART)
+    ]
+
+    def render(part: tuple[str, list[Project]]) -> list[Any]:
+        return template.render(part[0], [each["answers"] for each in part[1]], *([python] if python else []))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (_, those), rendered in zip(parts, pool.map(render, parts), strict=True):
+            for project, made in zip(those, rendered, strict=True):
+                project["changes"] = (
+                    {"reason": made} if isinstance(made, str) else difference(*trees[project["id"]], made)
+                )
+
+
+def difference(tree: str, files: dict[str, str], made: dict[str, str]) -> dict[str, Any]:
+    """Return which files of the template a project has otherwise, and which it lacks."""
+    return {
+        "tree": tree,
+        "of": len(made),
+        "changed": [name for name in made if name in files and files[name] != made[name]],
+        "removed": [name for name in made if name not in files],
+    }
+
+
+def history(known: list[dict[str, Any]], projects: list[Project], now: datetime) -> list[dict[str, Any]]:
+    """Return how many projects had which version on each day, with today's in place of an earlier one of today."""
+    day = now.date().isoformat()
+    versions = Counter(each.get("version") or "unknown" for each in projects if each["state"] == "ok")
+    return [*(each for each in known if each["day"] != day), {"day": day, "versions": dict(versions)}][-DAYS:]

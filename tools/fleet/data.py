@@ -1,0 +1,189 @@
+"""What is kept of projects: the file fleet.json, and the link to the template, which anybody may have written."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+FORMAT = 1
+LINK = ".cruft.json"
+# Bytes of a link; that of a project has about one thousand.
+LARGEST = 100_000
+# Characters of an answer, and how many answers are kept.
+LONGEST, MOST = 1000, 100
+VERSION = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+
+
+class FleetError(Exception):
+    """A command cannot go on: the paragraph about it in docs/troubleshooting.md, and a line on what to do."""
+
+    def __init__(self, paragraph: str, message: str) -> None:
+        super().__init__(message)
+        self.paragraph = paragraph
+
+
+class Release(TypedDict):
+    """A release of the template, with its commit, and the time of its tag."""
+
+    version: str
+    commit: str
+    at: str
+
+
+class Run(TypedDict):
+    """How the newest pipeline with a release went: since when it passes, and when one last failed, if ever."""
+
+    status: str
+    url: str
+    at: str
+    since: str | None
+    broke: str | None
+
+
+class Project(TypedDict, total=False):
+    """What is known of a project; `state` is one of STATES, with a reason where it is not `ok`.
+
+    `read_at` is when its files were read, `asked_at` when all was asked for that leaves no trace in `active_at`. `runs`
+    has the pipelines of the default branch, and `trials` those of merge requests, by the release that they ran with.
+    """
+
+    id: int
+    path: str
+    url: str
+    topics: list[str]
+    active_at: str
+    read_at: str
+    asked_at: str
+    state: str
+    reason: str
+    branch: str
+    commit: str
+    version: str | None
+    answers: dict[str, Any]
+    pipeline: dict[str, Any] | None
+    runs: dict[str, Run]
+    trials: dict[str, Run]
+    merge_request: dict[str, Any] | None
+    release: dict[str, Any] | None
+    changes: dict[str, Any]
+
+
+# `none`: not made from a template; `other`: made from another one.
+STATES = ("ok", "none", "other", "archived", "empty", "forbidden", "broken")
+
+
+class Fleet(TypedDict):
+    """The file fleet.json; `history` has the number of projects by version on each day, oldest first."""
+
+    format: int
+    at: str
+    template: str
+    groups: list[str]
+    releases: list[Release]
+    projects: list[Project]
+    requests: int
+    seconds: float
+    history: list[dict[str, Any]]
+
+
+class Link(NamedTuple):
+    """The link of a project to its template."""
+
+    template: str
+    commit: str
+    directory: str
+    answers: dict[str, Any]
+
+
+class BrokenLinkError(Exception):
+    """A link is not as cruft writes it; the message says in which way."""
+
+
+def plain(text: str) -> str:
+    """Return a text without what a terminal or a browser would act on."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def read_link(content: bytes) -> Link:
+    """Return what a link says; raise BrokenLinkError where it is not as cruft writes it."""
+    if len(content) > LARGEST:
+        raise BrokenLinkError(f"{LINK} is larger than {LARGEST} bytes")
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        raise BrokenLinkError(f"{LINK} is not JSON") from None
+    context = found.get("context") if isinstance(found, dict) else None
+    answers = context.get("cookiecutter") if isinstance(context, dict) else None
+    if not isinstance(answers, dict):
+        raise BrokenLinkError(f"{LINK} has no answers")
+    template, commit, directory = (found.get(name) or "" for name in ("template", "commit", "directory"))
+    if not (isinstance(template, str) and isinstance(directory, str) and len(template + directory) <= LONGEST):
+        raise BrokenLinkError(f"{LINK} names no template")
+    if not (isinstance(commit, str) and COMMIT.fullmatch(commit)):
+        raise BrokenLinkError(f"{LINK} names no commit")
+    # Private ones are the template's own, and no answers of a person.
+    public = {name: value for name, value in answers.items() if not name.startswith("_")}
+    if len(public) > MOST or not all(is_answer(name) and is_answer(value) for name, value in public.items()):
+        raise BrokenLinkError(f"{LINK} has answers that nobody can give")
+    return Link(plain(template), commit, plain(directory), public)
+
+
+def is_answer(value: Any) -> bool:
+    """Tell whether a value is one that a person can answer; cookiecutter would run syntax of Jinja."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        sound = value.isprintable() or not value
+        return sound and len(value) <= LONGEST and not re.search(r"\{[{%#]", value)
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def place(address: str) -> str:
+    """Return the host and the path of an address of git, whichever way it goes there."""
+    rest = address.rpartition("://")[2] if "://" in address else address.replace(":", "/", 1)
+    host, slash, path = rest.rstrip("/").removesuffix(".git").partition("/")
+    return f"{host.rpartition('@')[2]}{slash}{path}".lower()
+
+
+def order(version: str) -> tuple[int, ...]:
+    """Return what versions are compared by."""
+    found = VERSION.fullmatch(version)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def moment(text: str) -> datetime:
+    """Return a time that GitLab or git has written."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def days_between(earlier: str, later: datetime) -> float:
+    """Return how many days there are between two times."""
+    return (later - moment(earlier)) / timedelta(days=1)
+
+
+def load(file: Path) -> Fleet:
+    """Return what was kept; raise FleetError where it is not what `collect` writes."""
+    try:
+        found = json.loads(file.read_bytes())
+        if found["format"] == FORMAT and {*Fleet.__annotations__} <= {*found}:
+            return dict(found)  # type: ignore[return-value]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        pass
+    raise FleetError("fleet-file", f"{file} is not what this version of collect writes: run it anew.")
+
+
+def save(file: Path, text: str) -> None:
+    """Write a file whole, or leave what is there."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, file)  # noqa: PTH105
+    except OSError as error:
+        raise FleetError("fleet-write", f"{file} cannot be written: {error.strerror}.") from None
