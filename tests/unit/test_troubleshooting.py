@@ -21,7 +21,16 @@ PARAGRAPHS = {
     for name, text in re.findall(r"^### ([a-z-]+)\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
 # Where our messages are.
-SOURCES = ("templates/", "hooks/", "tools/pipeline/", "scripts/", "answer_rules.py", "local_extensions.py", "{{")
+SOURCES = (
+    "templates/",
+    "hooks/",
+    "tools/adopt/",
+    "tools/pipeline/",
+    "scripts/",
+    "answer_rules.py",
+    "local_extensions.py",
+    "{{",
+)
 
 
 def remedies() -> Iterator[tuple[str, str]]:
@@ -71,8 +80,10 @@ def of_the_template() -> set[str]:
 
 
 def of_the_tool() -> set[str]:
-    """Return the paragraphs that the tool names."""
-    return set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+    """Return the paragraphs that the tools name."""
+    adopt = "".join(map(page, run("git", "ls-files", "tools/adopt").split()))
+    tool = set(re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")))
+    return tool | set(re.findall(r'\bRefusedError\(\s*"(adopt-[a-z]+)",', adopt))
 
 
 def test_each_remedy_of_a_job_stands_in_the_paragraph_that_it_names() -> None:

@@ -1,0 +1,101 @@
+"""Three repositories that the template did not make, in the manner of real ones, take its pipeline and its releases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.adopt.__main__ import BRANCH
+from tools.adopt.__main__ import main as adopt
+from tools.commands import commit_all, run
+from tools.reports import junit, xml
+from tools.runner import Pipe
+from tools.samples.existing import ACME, GEO, OLD, make_repository
+from tools.stand_ins.gitlab import GitLab
+from tools.template import edit, tagged_copy
+
+CRUFT = (sys.executable, "-m", "cruft")
+PACKAGES = ("packages/api", "packages/web")
+REPOSITORIES = {"old-tool": OLD, "geo-lines": GEO, "acme": ACME}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, python: str) -> Path:
+    """The template, for one Python of this machine."""
+    folder = tagged_copy(tmp_path_factory.mktemp("adopted") / "py-ci-template")
+    edit(folder / "cookiecutter.json", '["3.11", "3.12", "3.13", "3.14", "3.15"]', f'["{python}"]')
+    commit_all(folder, "Support one Python")
+    return folder
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_it_takes_the_pipeline_and_a_later_release(
+    name: str,
+    template: Path,
+    python: str,
+    pipe: Pipe,
+    gitlab: GitLab,
+    warm: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = REPOSITORIES[name]
+    repository = make_repository(tmp_path / name, files, name)
+    monkeypatch.chdir(repository)
+    for variable in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{variable}_NAME", "Tester")
+        monkeypatch.setenv(f"GIT_{variable}_EMAIL", "tester@example.com")
+    several = [word for package in PACKAGES for word in ("--directory", package)] if files is ACME else []
+    assert adopt(["--template", str(template), *several, "--apply"]) == 0
+    assert run("git", "status", "--porcelain", cwd=repository) == ""
+    run("git", "switch", "--quiet", BRANCH, cwd=repository)
+    assert not (repository / "ran").exists()
+    for path, text in files.items():
+        now = (repository / path).read_text(encoding="utf-8")
+        assert now == text or path == ".gitlab-ci.yml" or (path.endswith("pyproject.toml") and now != text), path
+    if files is OLD:
+        assert (repository / ".gitlab" / "ci-before.yml").read_text(encoding="utf-8") == OLD[".gitlab-ci.yml"]
+
+    here = gitlab.add_project("team/tools/my-service")
+    done = pipe(repository, variables={**gitlab.variables(here), **warm})
+    suffixes = ["-acme-api", "-acme-web"] if several else [""]
+    jobs = [f"{job}{each}" for each in suffixes for job in ("lint", "test{}", "coverage", "build", "sbom")]
+    expected = {"preflight", *(job.format("") for job in jobs)}
+    expected = {f"{job}: [{python}]" if job.startswith("test") else job for job in expected}
+    assert done.results.keys() == expected, done.output
+    # What lint finds is a warning; nothing else fails.
+    bad = {job for job, result in done.results.items() if result != "passed"}
+    assert bad <= {f"lint{each}" for each in suffixes}, done.output
+    assert {done.results[job] for job in bad} <= {"failed, allowed"}
+    for suffix, folder in zip(suffixes, PACKAGES if several else [""], strict=False):
+        assert junit(done.report(f"test{suffix}: [{python}]", f"{folder}/junit.xml".strip("/")))["passed"] == 1
+        report = xml(done.report(f"coverage{suffix}", f"{folder}/coverage.xml".strip("/")))
+        measured = {line.attrib["filename"] for line in report.iter("class")}
+        assert measured == {path for path in files if path.startswith(folder) and path.endswith(".py")} - {
+            path for path in files if "test" in path or "setup" in path
+        }
+        wheels = [file.name for file in done.artifact(f"build{suffix}", "dist").glob("*.whl")]
+        bill = json.loads(done.artifact(f"sbom{suffix}", "sbom.cdx.json").read_text(encoding="utf-8"))
+        itself = f"{folder.replace('packages/', 'acme-') or name}"
+        assert [wheel.partition("-")[0].replace("_", "-") for wheel in wheels] == [itself]
+        assert itself in {part["name"].lower().replace("_", "-") for part in bill["components"]}
+
+    shutil.rmtree(repository / ".gitlab-ci-local")
+    # A later release of the template changes its jobs, and everything that people have made their own.
+    edit(template / "templates" / "lint.yml", "  timeout: 15 minutes", "  timeout: 16 minutes")
+    try:
+        for path in ("README.md", "pyproject.toml", "toxfile.py"):
+            with (template / "{{cookiecutter.project_slug}}" / path).open("a", encoding="utf-8") as file:
+                file.write("\n# A later release\n")
+        commit_all(template, "Release")
+        before = {path: (repository / path).read_bytes() for path in run("git", "ls-files", cwd=repository).split()}
+        run(*CRUFT, "update", "--skip-apply-ask", cwd=repository)
+    finally:
+        run("git", "revert", "--no-edit", "HEAD", cwd=template)
+    changed = {path for path, text in before.items() if (repository / path).read_bytes() != text}
+    assert changed == {".cruft.json", ".gitlab/ci/lint.yml"}
+    assert run("git", "ls-files", "--others", "--exclude-standard", cwd=repository) == ""
