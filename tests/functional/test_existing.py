@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 from tools.adopt.__main__ import BRANCH
 from tools.adopt.__main__ import main as adopt
 from tools.commands import commit_all, run
+from tools.documents import block, page
+from tools.expander import Expander
+from tools.gitlab_ci_local import arguments_of, as_on_gitlab
 from tools.reports import junit, xml
-from tools.runner import Pipe
+from tools.runner import Pipe, expand
 from tools.samples.existing import ACME, GEO, OLD, make_repository
 from tools.stand_ins.gitlab import GitLab
 from tools.template import edit, tagged_copy
@@ -32,6 +36,20 @@ def template(tmp_path_factory: pytest.TempPathFactory, python: str) -> Path:
     return folder
 
 
+def documented(name: str, python: str) -> str:
+    """Return a pipeline of the page, for one Python of this machine."""
+    text = block(page("docs/existing.md"), f"<!-- {name} -->", "yaml").replace('"3.12", "3.13"', f'"{python}"')
+    image = f"inputs: {{python_version: '{python}'"
+    for job in ("lint", "coverage", "build", "sbom", "digests", "publish-gitlab", "release", "preflight"):
+        # The default is a Python that a machine may lack.
+        text = re.sub(
+            rf"(/{job}@\S+\n)(    inputs: \{{)?",
+            lambda found: f"{found[1]}    {image}" + (", " if found[2] else "}\n"),
+            text,
+        )
+    return re.sub(r"(/test@\S+\n    inputs: \{)(?=directory)", rf"\1python_versions: ['{python}'], ", text)
+
+
 @pytest.mark.parametrize("name", REPOSITORIES)
 def test_it_takes_the_pipeline_and_a_later_release(
     name: str,
@@ -39,6 +57,8 @@ def test_it_takes_the_pipeline_and_a_later_release(
     python: str,
     pipe: Pipe,
     gitlab: GitLab,
+    gitlab_ci_local: str,
+    components: Path,
     warm: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,6 +104,10 @@ def test_it_takes_the_pipeline_and_a_later_release(
         assert [wheel.partition("-")[0].replace("_", "-") for wheel in wheels] == [itself]
         assert itself in {part["name"].lower().replace("_", "-") for part in bill["components"]}
 
+    # A tag is of no package that the command knows of.
+    env = as_on_gitlab(repository, components)
+    tagged = expand(gitlab_ci_local, repository, env, arguments_of("tag")).keys()
+    assert [job for job in tagged if job.startswith("build")] == ([] if several else ["build"])
     shutil.rmtree(repository / ".gitlab-ci-local")
     # A later release of the template changes its jobs, and everything that people have made their own.
     edit(template / "templates" / "lint.yml", "  timeout: 15 minutes", "  timeout: 16 minutes")
@@ -99,3 +123,55 @@ def test_it_takes_the_pipeline_and_a_later_release(
     changed = {path for path, text in before.items() if (repository / path).read_bytes() != text}
     assert changed == {".cruft.json", ".gitlab/ci/lint.yml"}
     assert run("git", "ls-files", "--others", "--exclude-standard", cwd=repository) == ""
+
+
+def test_each_step_of_the_page_stays_green(
+    expander: Expander, pipe: Pipe, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    tests = ["test", "coverage"]
+    steps = {
+        "today": (["test"], ["upload"]),
+        "tests": (tests, ["upload"]),
+        "build": (["lint", *tests, "build", "sbom"], ["upload"]),
+        "release": (["preflight", "lint", *tests, "build", "sbom"], ["digests", "publish-gitlab", "release"]),
+    }
+    for step, (always, released) in steps.items():
+        text = documented(step, python)
+        expander.validate(text)
+        for event, more in (("branch", []), ("tag", released)):
+            assert {job.partition(": [")[0] for job in expander.jobs(text, event)} == {*always, *more}, step
+    settings = block(page("docs/existing.md"), "<!-- settings -->", "toml")
+    pipeline = documented("build", python)
+    files = {**OLD, "pyproject.toml": settings, ".gitlab-ci.yml": pipeline}
+    done = pipe(make_repository(tmp_path / "old", files, "old-tool"), variables=warm)
+    ended = done.results
+    assert ended.pop("lint") in ("passed", "failed, allowed")
+    assert set(ended.values()) == {"passed"}, done.output
+    assert len(ended) == 4
+
+
+def test_a_tag_releases_the_package_that_it_names(
+    pipe: Pipe, gitlab: GitLab, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    """And on a branch the packages have jobs of their own: the command proposes those, which run above."""
+    text = documented("packages", python)
+    settings = block(page("docs/existing.md"), "<!-- settings -->", "toml").partition("\n[tool.mypy]")[0]
+    groups = '[dependency-groups]\ntest = ["pytest"]\n'
+    files = {
+        path: content.replace(groups, settings.replace("old_tool", f"acme_{path[9:12]}"))
+        for path, content in ACME.items()
+    }
+    repository = make_repository(tmp_path / "acme", {**files, ".gitlab-ci.yml": text}, "acme")
+    here = gitlab.add_project("team/tools/acme")
+    done = pipe(repository, event="tag acme-api-v1.0", variables={**gitlab.variables(here), **warm})
+    ended = done.results
+    assert ended.pop("lint-api") in ("passed", "failed, allowed")
+    released = ["build", "sbom", "digests", "publish-gitlab", "release"]
+    tested = [
+        f"{job}-{name}{of}" for name in ("api", "web") for job, of in (("test", f": [{python}]"), ("coverage", ""))
+    ]
+    assert ended == dict.fromkeys([*released, *tested], "passed"), done.output
+    assert {file.name for file in here.folder.rglob("acme*") if file.is_file()} >= {
+        "acme_api-1.0-py3-none-any.whl",
+        "acme_api-1.0.tar.gz",
+    }

@@ -321,7 +321,7 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
     env = as_on_gitlab(copy, template)
     set_refs(copy)
     try:
-        pipeline = expand(program, copy, env)
+        pipeline = expand(program, copy, env, arguments_of(event))
         names = running(program, pipeline, event, copy, env)
     except ValueError as refused:
         raise UnusableError(("tool-refused", f"GitLab would refuse this pipeline:\n{refused}")) from refused
