@@ -19,6 +19,8 @@ from tools.gitlab_ci_local import arguments_of, as_on_gitlab
 from tools.reports import junit, xml
 from tools.runner import Pipe, expand
 from tools.samples.existing import ACME, GEO, OLD, make_repository
+from tools.samples.package import COMPONENTS, VERSION
+from tools.stand_ins.advisories import Advisories, Advisory
 from tools.stand_ins.gitlab import GitLab
 from tools.template import edit, tagged_copy
 
@@ -175,3 +177,43 @@ def test_a_tag_releases_the_package_that_it_names(
         "acme_api-1.0-py3-none-any.whl",
         "acme_api-1.0.tar.gz",
     }
+
+
+IN_A_FOLDER = f"""
+stages: [lint, build]
+
+include:
+  - component: {COMPONENTS}/build@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/sbom@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/audit@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON", advisories: "ADVISORIES"}}
+  - component: {COMPONENTS}/docs@{VERSION}
+    inputs:
+      directory: packages/api
+      job_suffix: -api
+      python_version: "PYTHON"
+      dependency_group: test
+      docs_commands: [mkdir -p build/html, cp pyproject.toml build/html/index.html]
+      link_command: ""
+  - component: {COMPONENTS}/lint@{VERSION}
+    inputs: {{directory: packages/apis, job_suffix: -apis, python_version: "PYTHON"}}
+"""
+
+
+def test_what_a_job_says_of_a_package_in_a_folder_is_said_of_the_repository(
+    pipe: Pipe, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    package = "packages/api/pyproject.toml"
+    with Advisories(Advisory("idna", "PYSEC-2024-60", (), "3.7")) as service:
+        text = IN_A_FOLDER.replace("PYTHON", python).replace("ADVISORIES", service.url)
+        depending = ACME[package].replace("[project]\n", '[project]\ndependencies = ["idna<3.7"]\n')
+        files = {**ACME, package: depending, ".gitlab-ci.yml": text}
+        done = pipe(make_repository(tmp_path / "acme", files, "acme"), event="schedule", variables=warm)
+    passed = dict.fromkeys(("build-api", "sbom-api", "docs-api"), "passed")
+    assert done.results == {**passed, "audit-api": "failed, allowed", "lint-apis": "failed"}, done.output
+    (finding,) = json.loads(done.report("audit-api", "gl-code-quality-report.json").read_text(encoding="utf-8"))
+    assert finding["location"]["path"] == package
+    assert done.artifact("docs-api", "public/index.html").read_text(encoding="utf-8") == depending
+    assert done.last_line("lint-apis").startswith("Set the input directory to the folder")
