@@ -118,7 +118,9 @@ class Drawing:
 
     def has_rules(self, name: str) -> bool:
         """Tell whether a job runs for some pushes only, such as those of tags."""
-        return "rules" in self.jobs[name] or "rules" in self.jobs.get(self.jobs[name].get("extends", ""), {})
+        job = self.jobs[name]
+        rules = job.get("rules") or self.jobs.get(job.get("extends", ""), {}).get("rules") or []
+        return bool(rules) and not any("changes" in rule for rule in rules)
 
     def within(self, stage: str) -> list[str]:
         """Return the jobs of a stage."""
