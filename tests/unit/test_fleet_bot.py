@@ -8,6 +8,7 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
+from tools.fleet.__main__ import main
 from tools.fleet.drafts import troubles
 from tools.fleet.update import place
 from tools.options import ROOT
@@ -81,3 +82,9 @@ def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
     assert all(job["extends"] == ".bot" for job in jobs)
     assert pipeline[".bot"]["environment"] == {"name": "template-bot", "action": "access"}
     assert "{{" not in (made / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_a_token_one_line_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("GITLAB_TOKEN", raising=False)
+    assert main(["drafts", "--gitlab", "http://127.0.0.1:1"]) == 1
+    assert capsys.readouterr().err.splitlines()[1] == "Set GITLAB_TOKEN, and CI_SERVER_URL or --gitlab."
