@@ -118,7 +118,7 @@ def write_pipeline(project: Path, file: str, pythons: list[str]) -> dict[str, An
     if file:
         pipeline = load(Path(__file__).with_name(file))
     else:
-        pipeline = expand("gitlab-ci-local", project, as_on_gitlab(project, ROOT))
+        pipeline = expand("gitlab-ci-local", project, as_on_gitlab(project, ROOT), [])
     jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
     if file:
         pipeline["variables"]["PYTHON_VERSION"] = pythons[0]
@@ -177,9 +177,10 @@ def measure(folder: Path, baked: Path, contender: Contender, pythons: list[str])
     return Measured(took, first_test, critical_path(jobs, took), with_our_needs)
 
 
-def measure_in_turn(rounds: int, found: dict[str, Path]) -> dict[str, list[Measured]]:
-    """Measure all contenders in each turn, and print what their jobs took; return each one's turns."""
-    turns: dict[str, list[Measured]] = {title: [] for title in CONTENDERS}
+def measure_in_turn(rounds: int, found: dict[str, Path], *titles: str) -> dict[str, list[Measured]]:
+    """Measure contenders in each turn, all of them or some, and print what their jobs took; return each one's turns."""
+    contenders = {title: CONTENDERS[title] for title in titles or CONTENDERS}
+    turns: dict[str, list[Measured]] = {title: [] for title in contenders}
     pythons = list(found)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -188,10 +189,10 @@ def measure_in_turn(rounds: int, found: dict[str, Path]) -> dict[str, list[Measu
         (folder / "uv" / "uv").symlink_to(str(shutil.which("uv")))
         baked = bake(folder, pythons, kind="command")
         # The caches of the file system, and of an index near by, are warm for all.
-        for contender in CONTENDERS.values():
+        for contender in contenders.values():
             measure(folder, baked, contender, pythons)
         for turn in range(rounds):
-            for title, contender in CONTENDERS.items():
+            for title, contender in contenders.items():
                 turns[title].append(measure(folder, baked, contender, pythons))
                 jobs = ", ".join(f"{job} {seconds:.1f}" for job, seconds in turns[title][-1].jobs.items())
                 print(f"turn {turn + 1}, {title}: {jobs}", flush=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,7 +31,8 @@ from scripts.plain_files import write
 FOUND, UNANSWERED, FOUND_AND_RED = 3, 4, 5
 # Seconds before the second and the third attempt.
 PAUSES = (1, 5)
-PROJECT = Path("pyproject.toml")
+FOLDER = Path(os.environ.get("PY_CI_DIRECTORY", ""))
+PROJECT = FOLDER / "pyproject.toml"
 IGNORED = "tool.py-ci-template.ignore"
 FORM = f'[[{IGNORED}]] in {PROJECT} has an id = "...", a last day until = 2027-01-31, and a reason = "..."'
 
@@ -135,7 +137,7 @@ def findings(dependencies: list[dict[str, Any]]) -> Iterator[Finding]:
 
 def report(found: list[Finding]) -> list[dict[str, Any]]:
     """Return the findings as GitLab's widget takes them, at the line that names the package."""
-    lock = Path("uv.lock")
+    lock = FOLDER / "uv.lock"
     file = lock if lock.is_file() else PROJECT
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     made = []

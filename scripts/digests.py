@@ -16,8 +16,8 @@ from pathlib import Path
 from scripts.plain_files import content, write
 from scripts.unambiguous_json import ODD, read
 
-VERSION = os.environ["CI_COMMIT_TAG"].removeprefix("v")
 PACKAGE = os.environ["PY_CI_PACKAGE_NAME"]
+VERSION = os.environ["CI_COMMIT_TAG"].removeprefix(f"{PACKAGE}-").removeprefix("v")
 # https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-name-convention
 WHEEL = re.compile(r"([A-Za-z0-9][\w.]*)-([^-]+)(-\d[^-]*)?(-[\w.]+){3}\.whl", re.ASCII)
 # https://packaging.python.org/en/latest/specifications/source-distribution-format/#source-distribution-file-name

@@ -29,7 +29,7 @@ from scripts.gitlab_api import Answer, RequestError, ask, of_project
 from scripts.unambiguous_json import ODD
 
 PACKAGE = canonicalize_name(os.environ["PY_CI_PACKAGE_NAME"])
-VERSION = os.environ["CI_COMMIT_TAG"].removeprefix("v")
+VERSION = os.environ["CI_COMMIT_TAG"].removeprefix(f"{os.environ['PY_CI_PACKAGE_NAME']}-").removeprefix("v")
 INDEX = os.environ.get("PY_CI_INDEX_URL") or PyPI.simple_url
 # As pip asks; an index may answer in either way: https://peps.python.org/pep-0691/
 ACCEPTED = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"

@@ -29,7 +29,8 @@ OLDEST_GITLAB, OLDEST_RUNNER = "17.3", "17.3"
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 # A release, or a pre-release of it: https://packaging.python.org/en/latest/specifications/version-specifiers/
 NUMBER = "(0|[1-9][0-9]*)"
-VERSION = re.compile(rf"v{NUMBER}\.{NUMBER}\.{NUMBER}((a|b|rc){NUMBER})?")
+# The name of a package may stand before it.
+VERSION = re.compile(rf"([A-Za-z0-9][\w.-]*-)?v{NUMBER}\.{NUMBER}\.{NUMBER}((a|b|rc){NUMBER})?")
 
 # What a check found, and the remedy where that is not enough.
 Finding = tuple[str, str | None]

@@ -18,7 +18,8 @@ from scripts.gitlab_api import RequestError, ask, of_project
 from scripts.release_files import BILL, OF_BILL, SUMS, signatures
 from scripts.unambiguous_json import ODD
 
-NAME, VERSION = os.environ["PY_CI_PACKAGE_NAME"], os.environ["CI_COMMIT_TAG"].removeprefix("v")
+NAME = os.environ["PY_CI_PACKAGE_NAME"]
+VERSION = os.environ["CI_COMMIT_TAG"].removeprefix(f"{NAME}-").removeprefix("v")
 # What `take` has found.
 FOUND = Path("found.json")
 

@@ -41,6 +41,12 @@ def inputs_of(name: str) -> dict[str, dict[str, Any]]:
     return inputs
 
 
+def jobs_of(name: str) -> dict[str, Any]:
+    """Return the jobs of a component by the names that they have where the repository has one package."""
+    _, jobs = yaml.safe_load_all(component(name).replace("$[[ inputs.job_suffix ]]", ""))
+    return dict(jobs)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return a YAML file's one document."""
     document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506

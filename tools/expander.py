@@ -66,7 +66,10 @@ class Expander:
         What pipelines have in common is asked once: whether a job runs depends on no other.
         """
         expanded = self.preview(pipeline)
-        asked = digested_probes(expanded)
+        included = {
+            name: probe for name, probe in digested_probes(self._by_rules(pipeline, event)).items() if name != PROBE
+        }
+        asked = {**digested_probes(expanded), **included}
         answers = self.cache / f"{digest(event)}.json"
         with FileLock(answers.with_suffix(".lock")):
             known: dict[str, list[str]] = json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else {}
@@ -82,6 +85,21 @@ class Expander:
                 answers.write_text(json.dumps(known), encoding="utf-8")
         names = [each for key, _ in asked.values() for each in known[key]]
         return [name for name in names if name != PROBE] if PROBE in names else []
+
+    def expanded(self, pipeline: str, event: str) -> dict[str, Any]:
+        """Return the pipeline of an event with includes and inputs resolved."""
+        return {**loaded(self.preview(pipeline)), **loaded(self._by_rules(pipeline, event))}
+
+    def _by_rules(self, pipeline: str, event: str) -> Path:
+        """Return the file with what is included by rules alone, for an event: few pipelines differ in that.
+
+        It takes the place of what was included before it, as on GitLab.
+        """
+        written = yaml.load(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline), Loader=Loader)  # noqa: S506
+        ruled = [each for each in written.get("include", []) if "rules" in each]
+        kept = {"stages": written["stages"]} if "stages" in written else {}
+        text = yaml.dump({**kept, "include": ruled}, Dumper=Dumper, sort_keys=False)
+        return self._once(text, *PREVIEW, *arguments_of(event), key=digest([text, event if ruled else ""]))
 
     def validate(self, pipeline: str) -> None:
         """Check the expanded pipeline by the newest and the oldest schema, and its scripts with shellcheck as POSIX sh.

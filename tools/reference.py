@@ -15,10 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from project import pipeline
-from tools.components import component, component_names, inputs_of
+from tools.components import component, component_names, inputs_of, jobs_of
 from tools.options import DECLARED, DEFAULTS, ROOT
 
 COMMAND = "python -m tools.reference"
@@ -71,7 +69,7 @@ def declared() -> list[tuple[str, dict[str, Any], list[str]]]:
 def section(name: str, shared: list[tuple[str, dict[str, Any]]]) -> str:
     """Describe a component: what for, what its job does, its inputs, and the variables that it sets."""
     text = component(name)
-    content = list(yaml.safe_load_all(text))[1][name]
+    content = jobs_of(name)[name]
     (purpose,) = re.findall(rf"\A# Component `{name}`: (.+)", text)
     (comment,) = re.findall(r"\n---\n((?:# .+\n)+)", text)
     inputs = {key: spec for key, spec in inputs_of(name).items() if key != "stage"}
@@ -118,7 +116,9 @@ class Drawing:
 
     def has_rules(self, name: str) -> bool:
         """Tell whether a job runs for some pushes only, such as those of tags."""
-        return "rules" in self.jobs[name] or "rules" in self.jobs.get(self.jobs[name].get("extends", ""), {})
+        job = self.jobs[name]
+        rules = job.get("rules") or self.jobs.get(job.get("extends", ""), {}).get("rules") or []
+        return bool(rules) and not any("changes" in rule for rule in rules)
 
     def within(self, stage: str) -> list[str]:
         """Return the jobs of a stage."""
@@ -129,9 +129,8 @@ def default_pipeline() -> Drawing:
     """Read the pipeline of a project with the default options."""
     jobs = {}
     for job in pipeline({**DECLARED, **DEFAULTS}):
-        header, contents = yaml.safe_load_all(component(job.component))
-        given = {name: spec["default"] for name, spec in header["spec"]["inputs"].items()} | job.inputs
-        content = {**contents[job.component], "stage": job.stage}
+        given = {name: spec["default"] for name, spec in inputs_of(job.component).items()} | job.inputs
+        content = {**jobs_of(job.component)[job.component], "stage": job.stage}
         lists = {key: given[found[1]] for key, value in content.items() if (found := A_LIST.fullmatch(str(value)))}
         jobs[job.component] = {**content, **lists}
     return Drawing(list(dict.fromkeys(job["stage"] for job in jobs.values())), jobs)

@@ -133,9 +133,16 @@ def pythons_here(candidates: list[str]) -> dict[str, Path]:
     return found
 
 
+TARGET = "refs/target"
+
+
 def set_refs(repository: Path) -> None:
-    """Give a repository the branch of a remote that gitlab-ci-local looks for."""
-    run("git", "update-ref", "refs/remotes/origin/main", "HEAD", cwd=repository)
+    """Give a repository the branch of a remote that gitlab-ci-local looks for: what a merge request goes into.
+
+    That is the reference `TARGET` where there is one; else nothing has changed.
+    """
+    target = run("git", "for-each-ref", "--format=%(objectname)", TARGET, cwd=repository).strip() or "HEAD"
+    run("git", "update-ref", "refs/remotes/origin/main", target, cwd=repository)
     run("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=repository)
 
 
@@ -180,7 +187,7 @@ def run_pipeline(
     expanded = state / ("pipeline.yml" if executor.containers else "shell.yml")
     if not again or expanded.stat().st_mtime < (repository / ".gitlab-ci.yml").stat().st_mtime:
         if pipeline is None:
-            pipeline = without_jobs(expand(program, repository, env), left_out)
+            pipeline = without_jobs(expand(program, repository, env, told), left_out)
             if not starts(program, pipeline, told, repository, env):
                 return Pipeline(0, {}, None, "", repository)
         pipeline = as_gitlab_runs_it(pipeline, repository)
@@ -352,14 +359,18 @@ class Answers:
 ANSWERS = Answers()
 
 
-def expand(program: str, repository: Path, env: dict[str, str]) -> dict[str, Any]:
-    """Return a pipeline with its includes and inputs resolved; raises ValueError where that cannot be."""
+def expand(program: str, repository: Path, env: dict[str, str], told: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a pipeline with its includes and inputs resolved; raises ValueError where that cannot be.
+
+    An include may have rules, which ask what gitlab-ci-local is told of the event.
+    """
     # The pipeline and what it may include: files of the project as they are now, and the components that git's
     # settings lead to.
     names = run("git", "ls-files", "*.yml", cwd=repository).splitlines()
     files = [f"{name}\0{(repository / name).read_text(encoding='utf-8')}" for name in names]
     settings = Path(env["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8")
-    preview = ANSWERS.get([program, settings, *files], lambda: ask(program, "--preview", cwd=repository, env=env))
+    asked = ("--preview", *told)
+    preview = ANSWERS.get([program, settings, *files, *told], lambda: ask(program, *asked, cwd=repository, env=env))
     pipeline: dict[str, Any] = yaml.safe_load(preview)
     return pipeline
 

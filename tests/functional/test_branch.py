@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.commands import run
+from tools.commands import commit_all, run
+from tools.gitlab_ci_local import arguments_of, as_on_gitlab, ask, names_of
 from tools.options import DEFAULTS, SWITCHES, Combination, covering_combinations, name_of
 from tools.reports import junit, xml
-from tools.runner import Pipe
+from tools.runner import TARGET, Pipe, set_refs
 from tools.samples.baked import TESTS, Bake
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.registry import Registry
@@ -47,6 +48,13 @@ def test_every_job_of_a_fresh_project_passes(
     # The oldest and the newest, or the one that there is.
     supported = sorted({next(iter(pythons)), next(reversed(pythons))})
     project = bake(**{**options, "_python_versions": supported, "python_version": supported[0]})
+    if event == "merge request":
+        # One that brings all files.
+        commit_all(project.path)
+        tree = run("git", "mktree", cwd=project.path).strip()
+        author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        empty = run("git", *author, "commit-tree", tree, "-m", "Begin", cwd=project.path)
+        run("git", "update-ref", TARGET, empty.strip(), cwd=project.path)
     here = gitlab.add_project("your-group/my-service")
     variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in supported]
@@ -84,3 +92,33 @@ def test_every_job_of_a_fresh_project_passes(
     assert materials["bomFormat"] == "CycloneDX"
     (itself,) = [part for part in materials["components"] if part["name"] == "my-service"]
     assert (dist / f"my_service-{itself['version']}.tar.gz").exists()
+
+
+# What a merge request changes, and the jobs that this could break beside those that it could always break.
+CHANGES = {
+    "src/my_service/app.py": set(),
+    "tests/test_app.py": set(),
+    "Dockerfile": {"build-image"},
+    "pyproject.toml": {"build-image", "sbom"},
+    "uv.lock": {"sbom"},
+    ".gitlab/ci/lint.yml": {"build-image", "preflight", "sbom"},
+    ".gitlab-ci.yml": {"build-image", "preflight", "sbom"},
+}
+
+
+def test_a_merge_request_runs_what_it_could_break(bake: Bake, gitlab_ci_local: str, components: Path) -> None:
+    project = bake().path
+    commit_all(project)
+    run("git", "update-ref", TARGET, "HEAD", cwd=project)
+    set_refs(project)
+    env = as_on_gitlab(project, components)
+    ran = {}
+    for name in CHANGES:
+        with (project / name).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        commit_all(project)
+        _, listed = ask(gitlab_ci_local, "--list-json", *arguments_of("merge request"), cwd=project, env=env)
+        ran[name] = set(names_of(listed))
+        run("git", "reset", "--quiet", "--hard", "HEAD~1", cwd=project)
+    always = {"lint", "test: [3.11]", "test: [3.15]", "coverage", "build"}
+    assert ran == {name: always | also for name, also in CHANGES.items()}

@@ -238,6 +238,7 @@ def test_the_pipeline_of_the_bot_says_what_is_wrong_with_which_project(story: St
         "renovate: [1/2]": "passed",
         "renovate: [2/2]": "passed",
         "drafts": "failed",
+        "pages": "passed",
     }, done.output
     said = done.log("drafts")
     for name in ("archived", "empty"):

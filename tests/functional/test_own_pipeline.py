@@ -44,7 +44,7 @@ def expanded(tmp_path_factory: pytest.TempPathFactory, components: Path, gitlab_
     lint = copy / "templates" / "lint.yml"
     lint.write_text(lint.read_text(encoding="utf-8").replace("15 minutes", "14 minutes"), encoding="utf-8")
     commit_all(copy)
-    return expand(gitlab_ci_local, copy, as_on_gitlab(copy, components))
+    return expand(gitlab_ci_local, copy, as_on_gitlab(copy, components), [])
 
 
 def test_it_is_valid_by_gitlabs_schema_and_shellcheck(expanded: dict[str, Any], expander: Expander) -> None:

@@ -67,6 +67,11 @@ EXCEPTIONS = {
     "the older ones of the matrix": (r"\.gitlab-ci\.yml", "|".join(map(re.escape, MATRIX["PY_CI_PYTHON"][:-1]))),
     "a supported Python, any of which will do": (r"(.+/)?README\.md|(docs|tests|tools)/.+", r"(python)?3\.\d+(-\S+)?"),
     "a package of an example": (r"docs/.+|tools/samples/.+", r"\d+|5\.2|6\.0"),
+    "the lower bounds of the template, once more": (r"docs/existing\.md", r"0\.23|0\.9|1\.15"),
+    "what projects say that the template did not make": (
+        r"tools/samples/existing\.py|tests/unit/test_adopt\.py",
+        r"\d+(\.\d+){1,2}",
+    ),
     "the oldest pytest, once more": (r".+project_slug.+/pyproject\.toml", r"8\.3"),
     "the oldest GitLab and its runner": (r"(scripts/preflight\.py|templates/preflight\.yml)", r"17\.3"),
     "what the stand-in says that it is": (r"tools/stand_ins/gitlab\.py", r"19\.4\.1-ee"),

@@ -132,7 +132,7 @@ def test_the_command_of_a_project_runs_its_pipeline_without_a_clone(
     project = make(bake, python, pipeline=pipeline, test_runner=test_runner)
     (project.path / "tests" / "test_more.py").write_text('"""Not committed."""\n', encoding="utf-8")
     before = state_of(project)
-    (command,) = re.findall(r"^uvx .*$", project.read("CONTRIBUTING.md"), re.MULTILINE)
+    (command,) = re.findall(r"^uvx .* py-ci-pipeline$", project.read("CONTRIBUTING.md"), re.MULTILINE)
     # The address is that of the template on GitLab, for which this repository stands.
     git_config = tmp_path / "gitconfig"
     address = f"https://gitlab.com/{COMPONENT_PROJECT}.git"

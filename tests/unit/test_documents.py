@@ -7,11 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from project import OWNED, pipeline
 from tools.commands import run
-from tools.components import component, component_names, inputs_of, load
+from tools.components import component, component_names, inputs_of, jobs_of, load
 from tools.documents import anchors, block, column, linked, names, page, rows, tables
 from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, IDENTITY, ROOT, SWITCHES
@@ -22,7 +21,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install --quiet tox-uv && .venv/bin/tox"
 
 # Each component's job, and the variants that it may extend.
-CONTENTS = {name: list(yaml.safe_load_all(component(name)))[1] for name in component_names()}
+CONTENTS = {name: jobs_of(name) for name in component_names()}
 
 # The pipeline of the template itself.
 OWN = load(ROOT / ".gitlab-ci.yml")

@@ -5,19 +5,14 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-import yaml
-
-from tools.components import component, component_names
+from tools.components import component_names, jobs_of
 from tools.documents import inline, page, tables
 from tools.drawing import MARKS, WIDTH, Line, svg
 from tools.reports import xml
 from tools.results import FOLDER
 
 RESULTS = page("docs/results.md")
-DECLARED = {
-    name: {*(list(yaml.safe_load_all(component(name)))[1][name].get("artifacts") or {}).get("reports", {})}
-    for name in component_names()
-}
+DECLARED = {name: {*(jobs_of(name)[name].get("artifacts") or {}).get("reports", {})} for name in component_names()}
 
 
 def test_the_reports_that_it_names_are_those_that_the_jobs_declare() -> None:

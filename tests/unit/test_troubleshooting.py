@@ -24,6 +24,7 @@ PARAGRAPHS = {
 SOURCES = (
     "templates/",
     "hooks/",
+    "tools/adopt/",
     "tools/fleet/",
     "tools/pipeline/",
     "tools/project/",
@@ -82,15 +83,16 @@ def of_the_template() -> set[str]:
 
 def of_the_tools() -> set[str]:
     """Return the paragraphs that the programs name which people install."""
-    project, fleet = (
+    adopt, fleet, project = (
         "".join(page(str(file.relative_to(ROOT))) for file in (ROOT / "tools" / name).glob("*.py"))
-        for name in ("project", "fleet")
+        for name in ("adopt", "fleet", "project")
     )
     return {
         *re.findall(r'\("(tool-[a-z]+)",', page("tools/pipeline/__main__.py")),
-        *re.findall(r'[("#](project-[a-z]+)"', project),
+        *re.findall(r'\bRefusedError\(\s*"(adopt-[a-z]+)",', adopt),
         *re.findall(r"#(fleet-[a-z]+) ", fleet),
         *re.findall(r'\(\s*"(fleet-[a-z]+)",', fleet),
+        *re.findall(r'[("#](project-[a-z]+)"', project),
     }
 
 

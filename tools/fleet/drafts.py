@@ -20,6 +20,7 @@ LABEL = "py-ci-template"
 CONFLICT = "template-conflict"
 STATE = "renovate/artifacts"
 DRAFT = "Draft: "
+EXPLAINED = "See docs/troubleshooting.md#fleet-drafts of py-ci-template"
 # What a project may have for other reasons.
 EXPECTED = ("Package lookup failures",)
 
@@ -33,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Mark the merge requests of all projects; return the exit status, 1 where something is wrong with a project."""
+    token = os.environ.get("GITLAB_TOKEN")
+    if not (token and arguments.gitlab):
+        print(f"{EXPLAINED}\nSet GITLAB_TOKEN, and CI_SERVER_URL or --gitlab.", file=sys.stderr)
+        return 1
     projects = json.loads(arguments.plan.read_text(encoding="utf-8"))["projects"]
     seen: dict[str, Any] = {}
     for report in arguments.reports:
@@ -42,7 +47,6 @@ def main(arguments: argparse.Namespace) -> int:
         for project in projects:
             if project["version"] is not None:
                 wrong += [f"{project['path']}: {line}" for line in troubles(seen.get(project["path"]))]
-    token = os.environ.get("GITLAB_TOKEN")
     server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True)
     for project in projects:
         try:
@@ -51,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
         except gitlab.GitlabError as error:
             wrong.append(f"{project['path']}: GitLab answers the token of the bot with {error}")
     if wrong:
-        print("\n".join(["See docs/troubleshooting.md#fleet-drafts of py-ci-template", *wrong]), file=sys.stderr)
+        print("\n".join([EXPLAINED, *wrong]), file=sys.stderr)
     return int(bool(wrong))
 
 

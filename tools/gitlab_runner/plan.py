@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tools.commands import run
-from tools.components import load
 from tools.expander import Expander
 from tools.gitlab_ci_local import arguments_of
 from tools.runner import Variable, divide
@@ -94,7 +93,7 @@ class Plan:
     @cached_property
     def expanded(self) -> dict[str, Any]:
         """The pipeline with includes and inputs resolved."""
-        return load(self.expander.preview(self.text))
+        return self.expander.expanded(self.text, self.event)
 
     @cached_property
     def stages(self) -> list[str]:

@@ -32,7 +32,7 @@ from tools.pipeline.page import Run, render
 from tools.pipeline.plan import Plan, UnknownJobError, drawing, make_plan, scripts, wanted_pythons
 from tools.pipeline.progress import Progress, print_end, say, shown
 from tools.pipeline.results import folder_of, keep, read, with_reports_as_artifacts
-from tools.runner import Executor, Variable, expand, pythons_here, run_pipeline, set_refs, shell_executor
+from tools.runner import TARGET, Executor, Variable, expand, pythons_here, run_pipeline, set_refs, shell_executor
 from tools.stand_ins.gitlab import GitLab, package_index
 
 NAME = "py-ci-pipeline"
@@ -190,19 +190,28 @@ def copy_of(project: Path, folder: Path) -> Path:
     for name in filter(None, run("git", "ls-files", "-z", cwd=copy).split("\0")):
         (copy / name).unlink()
     copy_working_tree(project, copy)
+    if in_git(project, "rev-parse", "--verify", "--quiet", "origin/HEAD"):
+        # With which a merge request is compared.
+        run("git", "fetch", "--quiet", project, f"+origin/HEAD:{TARGET}", cwd=copy)
     # Settings of gitlab-ci-local, which could name another pipeline; GitLab knows none of them.
     for settings in copy.glob(".gitlab-ci-local*"):
         (shutil.rmtree if settings.is_dir() else Path.unlink)(settings)
     return copy
 
 
+def in_git(project: Path, *asked: str) -> str:
+    """Return what git says of a project; nothing where it fails."""
+    done = subprocess.run(["git", *asked], cwd=project, capture_output=True, encoding="utf-8")
+    return "" if done.returncode else done.stdout.strip()
+
+
 def commit_of(project: Path) -> str:
     """Say which commit a project is at, and whether its files differ from it."""
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=project, capture_output=True, encoding="utf-8")
-    if asked.returncode:
+    commit = in_git(project, "rev-parse", "--short", "HEAD")
+    if not commit:
         return "files that were never committed"
-    changed = run("git", "status", "--porcelain", cwd=project).strip()
-    return f"commit {asked.stdout.strip()}{', with changes that are not committed' if changed else ''}"
+    changed = in_git(project, "status", "--porcelain")
+    return f"commit {commit}{', with changes that are not committed' if changed else ''}"
 
 
 def template_of(copy: Path, folder: Path) -> tuple[Path, list[str]]:
@@ -314,7 +323,7 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
     env = as_on_gitlab(copy, template)
     set_refs(copy)
     try:
-        pipeline = expand(program, copy, env)
+        pipeline = expand(program, copy, env, arguments_of(event))
         names = running(program, pipeline, event, copy, env)
     except ValueError as refused:
         raise UnusableError(("tool-refused", f"GitLab would refuse this pipeline:\n{refused}")) from refused

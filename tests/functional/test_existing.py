@@ -1,0 +1,219 @@
+"""Three repositories that the template did not make, in the manner of real ones, take its pipeline and its releases."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.adopt.__main__ import BRANCH
+from tools.adopt.__main__ import main as adopt
+from tools.commands import commit_all, run
+from tools.documents import block, page
+from tools.expander import Expander
+from tools.gitlab_ci_local import arguments_of, as_on_gitlab
+from tools.reports import junit, xml
+from tools.runner import Pipe, expand
+from tools.samples.existing import ACME, GEO, OLD, make_repository
+from tools.samples.package import COMPONENTS, VERSION
+from tools.stand_ins.advisories import Advisories, Advisory
+from tools.stand_ins.gitlab import GitLab
+from tools.template import edit, tagged_copy
+
+CRUFT = (sys.executable, "-m", "cruft")
+PACKAGES = ("packages/api", "packages/web")
+REPOSITORIES = {"old-tool": OLD, "geo-lines": GEO, "acme": ACME}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, python: str) -> Path:
+    """The template, for one Python of this machine."""
+    folder = tagged_copy(tmp_path_factory.mktemp("adopted") / "py-ci-template")
+    edit(folder / "cookiecutter.json", '["3.11", "3.12", "3.13", "3.14", "3.15"]', f'["{python}"]')
+    commit_all(folder, "Support one Python")
+    return folder
+
+
+def documented(name: str, python: str) -> str:
+    """Return a pipeline of the page, for one Python of this machine."""
+    text = block(page("docs/existing.md"), f"<!-- {name} -->", "yaml").replace('"3.12", "3.13"', f'"{python}"')
+    image = f"inputs: {{python_version: '{python}'"
+    for job in ("lint", "coverage", "build", "sbom", "digests", "publish-gitlab", "release", "preflight"):
+        # The default is a Python that a machine may lack.
+        text = re.sub(
+            rf"(/{job}@\S+\n)(    inputs: \{{)?",
+            lambda found: f"{found[1]}    {image}" + (", " if found[2] else "}\n"),
+            text,
+        )
+    return re.sub(r"(/test@\S+\n    inputs: \{)(?=directory)", rf"\1python_versions: ['{python}'], ", text)
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_it_takes_the_pipeline_and_a_later_release(
+    name: str,
+    template: Path,
+    python: str,
+    pipe: Pipe,
+    gitlab: GitLab,
+    gitlab_ci_local: str,
+    components: Path,
+    warm: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = REPOSITORIES[name]
+    repository = make_repository(tmp_path / name, files, name)
+    monkeypatch.chdir(repository)
+    for variable in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{variable}_NAME", "Tester")
+        monkeypatch.setenv(f"GIT_{variable}_EMAIL", "tester@example.com")
+    several = [word for package in PACKAGES for word in ("--directory", package)] if files is ACME else []
+    assert adopt(["--template", str(template), *several, "--apply"]) == 0
+    assert run("git", "status", "--porcelain", cwd=repository) == ""
+    run("git", "switch", "--quiet", BRANCH, cwd=repository)
+    assert not (repository / "ran").exists()
+    for path, text in files.items():
+        now = (repository / path).read_text(encoding="utf-8")
+        assert now == text or path == ".gitlab-ci.yml" or (path.endswith("pyproject.toml") and now != text), path
+    if files is OLD:
+        assert (repository / ".gitlab" / "ci-before.yml").read_text(encoding="utf-8") == OLD[".gitlab-ci.yml"]
+
+    here = gitlab.add_project("team/tools/my-service")
+    done = pipe(repository, variables={**gitlab.variables(here), **warm})
+    suffixes = ["-acme-api", "-acme-web"] if several else [""]
+    jobs = [f"{job}{each}" for each in suffixes for job in ("lint", "test{}", "coverage", "build", "sbom")]
+    expected = {"preflight", *(job.format("") for job in jobs)}
+    expected = {f"{job}: [{python}]" if job.startswith("test") else job for job in expected}
+    assert done.results.keys() == expected, done.output
+    # What lint finds is a warning; nothing else fails.
+    bad = {job for job, result in done.results.items() if result != "passed"}
+    assert bad <= {f"lint{each}" for each in suffixes}, done.output
+    assert {done.results[job] for job in bad} <= {"failed, allowed"}
+    for suffix, folder in zip(suffixes, PACKAGES if several else [""], strict=False):
+        assert junit(done.report(f"test{suffix}: [{python}]", f"{folder}/junit.xml".strip("/")))["passed"] == 1
+        report = xml(done.report(f"coverage{suffix}", f"{folder}/coverage.xml".strip("/")))
+        measured = {line.attrib["filename"] for line in report.iter("class")}
+        assert measured == {path for path in files if path.startswith(folder) and path.endswith(".py")} - {
+            path for path in files if "test" in path or "setup" in path
+        }
+        wheels = [file.name for file in done.artifact(f"build{suffix}", "dist").glob("*.whl")]
+        bill = json.loads(done.artifact(f"sbom{suffix}", "sbom.cdx.json").read_text(encoding="utf-8"))
+        itself = f"{folder.replace('packages/', 'acme-') or name}"
+        assert [wheel.partition("-")[0].replace("_", "-") for wheel in wheels] == [itself]
+        assert itself in {part["name"].lower().replace("_", "-") for part in bill["components"]}
+
+    # A tag is of no package that the command knows of.
+    env = as_on_gitlab(repository, components)
+    tagged = expand(gitlab_ci_local, repository, env, arguments_of("tag")).keys()
+    assert [job for job in tagged if job.startswith("build")] == ([] if several else ["build"])
+    shutil.rmtree(repository / ".gitlab-ci-local")
+    # A later release of the template changes its jobs, and everything that people have made their own.
+    edit(template / "templates" / "lint.yml", "  timeout: 15 minutes", "  timeout: 16 minutes")
+    try:
+        for path in ("README.md", "pyproject.toml", "toxfile.py"):
+            with (template / "{{cookiecutter.project_slug}}" / path).open("a", encoding="utf-8") as file:
+                file.write("\n# A later release\n")
+        commit_all(template, "Release")
+        before = {path: (repository / path).read_bytes() for path in run("git", "ls-files", cwd=repository).split()}
+        run(*CRUFT, "update", "--skip-apply-ask", cwd=repository)
+    finally:
+        run("git", "revert", "--no-edit", "HEAD", cwd=template)
+    changed = {path for path, text in before.items() if (repository / path).read_bytes() != text}
+    assert changed == {".cruft.json", ".gitlab/ci/lint.yml"}
+    assert run("git", "ls-files", "--others", "--exclude-standard", cwd=repository) == ""
+
+
+def test_each_step_of_the_page_stays_green(
+    expander: Expander, pipe: Pipe, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    tests = ["test", "coverage"]
+    steps = {
+        "today": (["test"], ["upload"]),
+        "tests": (tests, ["upload"]),
+        "build": (["lint", *tests, "build", "sbom"], ["upload"]),
+        "release": (["preflight", "lint", *tests, "build", "sbom"], ["digests", "publish-gitlab", "release"]),
+    }
+    for step, (always, released) in steps.items():
+        text = documented(step, python)
+        expander.validate(text)
+        for event, more in (("branch", []), ("tag", released)):
+            assert {job.partition(": [")[0] for job in expander.jobs(text, event)} == {*always, *more}, step
+    settings = block(page("docs/existing.md"), "<!-- settings -->", "toml")
+    pipeline = documented("build", python)
+    files = {**OLD, "pyproject.toml": settings, ".gitlab-ci.yml": pipeline}
+    done = pipe(make_repository(tmp_path / "old", files, "old-tool"), variables=warm)
+    ended = done.results
+    assert ended.pop("lint") in ("passed", "failed, allowed")
+    assert set(ended.values()) == {"passed"}, done.output
+    assert len(ended) == 4
+
+
+def test_a_tag_releases_the_package_that_it_names(
+    pipe: Pipe, gitlab: GitLab, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    """And on a branch the packages have jobs of their own: the command proposes those, which run above."""
+    text = documented("packages", python)
+    settings = block(page("docs/existing.md"), "<!-- settings -->", "toml").partition("\n[tool.mypy]")[0]
+    groups = '[dependency-groups]\ntest = ["pytest"]\n'
+    files = {
+        path: content.replace(groups, settings.replace("old_tool", f"acme_{path[9:12]}"))
+        for path, content in ACME.items()
+    }
+    repository = make_repository(tmp_path / "acme", {**files, ".gitlab-ci.yml": text}, "acme")
+    here = gitlab.add_project("team/tools/acme")
+    done = pipe(repository, event="tag acme-api-v1.0", variables={**gitlab.variables(here), **warm})
+    ended = done.results
+    assert ended.pop("lint-api") in ("passed", "failed, allowed")
+    released = ["build", "sbom", "digests", "publish-gitlab", "release"]
+    tested = [
+        f"{job}-{name}{of}" for name in ("api", "web") for job, of in (("test", f": [{python}]"), ("coverage", ""))
+    ]
+    assert ended == dict.fromkeys([*released, *tested], "passed"), done.output
+    assert {file.name for file in here.folder.rglob("acme*") if file.is_file()} >= {
+        "acme_api-1.0-py3-none-any.whl",
+        "acme_api-1.0.tar.gz",
+    }
+
+
+IN_A_FOLDER = f"""
+stages: [lint, build]
+
+include:
+  - component: {COMPONENTS}/build@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/sbom@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/audit@{VERSION}
+    inputs: {{directory: packages/api, job_suffix: -api, python_version: "PYTHON", advisories: "ADVISORIES"}}
+  - component: {COMPONENTS}/docs@{VERSION}
+    inputs:
+      directory: packages/api
+      job_suffix: -api
+      python_version: "PYTHON"
+      dependency_group: test
+      docs_commands: [mkdir -p build/html, cp pyproject.toml build/html/index.html]
+      link_command: ""
+  - component: {COMPONENTS}/lint@{VERSION}
+    inputs: {{directory: packages/apis, job_suffix: -apis, python_version: "PYTHON"}}
+"""
+
+
+def test_what_a_job_says_of_a_package_in_a_folder_is_said_of_the_repository(
+    pipe: Pipe, python: str, warm: dict[str, str], tmp_path: Path
+) -> None:
+    package = "packages/api/pyproject.toml"
+    with Advisories(Advisory("idna", "PYSEC-2024-60", (), "3.7")) as service:
+        text = IN_A_FOLDER.replace("PYTHON", python).replace("ADVISORIES", service.url)
+        depending = ACME[package].replace("[project]\n", '[project]\ndependencies = ["idna<3.7"]\n')
+        files = {**ACME, package: depending, ".gitlab-ci.yml": text}
+        done = pipe(make_repository(tmp_path / "acme", files, "acme"), event="schedule", variables=warm)
+    passed = dict.fromkeys(("build-api", "sbom-api", "docs-api"), "passed")
+    assert done.results == {**passed, "audit-api": "failed, allowed", "lint-apis": "failed"}, done.output
+    (finding,) = json.loads(done.report("audit-api", "gl-code-quality-report.json").read_text(encoding="utf-8"))
+    assert finding["location"]["path"] == package
+    assert done.artifact("docs-api", "public/index.html").read_text(encoding="utf-8") == depending
+    assert done.last_line("lint-apis").startswith("Set the input directory to the folder")

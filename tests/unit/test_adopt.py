@@ -1,0 +1,235 @@
+"""`py-ci-adopt`: what it reads, what it refuses, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.adopt.__main__ import BRANCH, main
+from tools.adopt.metadata import poetry_range, read_package
+from tools.adopt.repository import Repository
+from tools.commands import commit_all, run
+from tools.samples.existing import ACME, GEO, OLD, make_repository
+
+Adopt = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Tester")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.com")
+
+
+@pytest.fixture
+def adopt(template_repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Adopt:
+    """Return a function that runs the program in a repository, and returns what it said, refusals last."""
+
+    def ask(repository: Path, *words: str, template: str = str(template_repository)) -> str:
+        monkeypatch.chdir(repository)
+        before = run("git", "for-each-ref", cwd=repository)
+        status = main([*(["--template", template] if template else []), *words])
+        said = capsys.readouterr()
+        assert status == bool(said.err)
+        assert "\x1b" not in said.out + said.err
+        if status:
+            assert run("git", "for-each-ref", cwd=repository) == before
+            assert re.match(r"See py-ci-template/docs/troubleshooting.md#adopt-[a-z]+\n", said.err)
+        return said.err.partition("\n")[2] or said.out
+
+    return ask
+
+
+def shown(repository: Path, path: str) -> str:
+    """Return a file of the branch that was made."""
+    return run("git", "show", f"{BRANCH}:{path}", cwd=repository)
+
+
+def test_it_only_says_what_it_would_do(adopt: Adopt, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "old", OLD, "old")
+    before = run("git", "count-objects", cwd=repository)
+    said = adopt(repository)
+    assert "its jobs run no more: test, upload" in said
+    assert "README.md: the template's differs in" in said
+    assert "Nothing was changed." in said
+    assert run("git", "count-objects", cwd=repository) == before
+    assert run("git", "branch", "--list", BRANCH, cwd=repository) == ""
+    assert run("git", "status", "--porcelain", cwd=repository) == ""
+
+
+HOSTILE = r"""
+from os import system
+from setuptools import setup
+system("touch pwned")
+setup(
+    name="{{ ''.__class__.__mro__[1] }}-$(touch pwned)",
+    description="Line\n{{ 7 * 7 }} {% include '/etc/passwd' %} '\"; $(touch pwned) `touch pwned`",
+    author="{# no #}",
+    version=__import__("os").system("touch pwned"),
+)
+"""
+
+
+def test_what_a_file_says_is_data(adopt: Adopt, tmp_path: Path) -> None:
+    files = {"setup.py": HOSTILE, "thing/__init__.py": "", "tests/test_it.py": ""}
+    repository = make_repository(tmp_path / "thing", files, "thing")
+    said = adopt(repository, "--apply")
+    assert "project_slug" in said
+    assert "normalized name" in said
+    said = adopt(repository, "--apply", "project_slug=thing", "project_name=Thing", "author_email=a@example.org")
+    assert f"git switch {BRANCH}" in said
+    link = json.loads(shown(repository, ".cruft.json"))
+    answers = link["context"]["cookiecutter"]
+    assert answers["author_name"] == "{ # no #}"
+    assert answers["project_description"].startswith(
+        "Line { { 7 * 7 }} { % include '/etc/passwd' %} '\"; $(touch pwned)"
+    )
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_clone_with_links_is_left_alone(adopt: Adopt, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "pyproject.toml").write_text(GEO["pyproject.toml"], encoding="utf-8")
+    for link, target, reason in (
+        (".gitlab", outside, "The repository has .gitlab already"),
+        (".gitlab-ci.yml", outside / "ci.yml", "is no plain file of text"),
+        (".cruft.json", outside / "link", "'cruft update' keeps it up to date"),
+        ("pyproject.toml", outside / "pyproject.toml", "no package."),
+    ):
+        repository = make_repository(tmp_path / f"geo{link}", GEO, "geo")
+        (repository / link).unlink(missing_ok=True)
+        (repository / link).symlink_to(target)
+        commit_all(repository)
+        assert reason in adopt(repository, "--apply")
+    assert [file.name for file in outside.iterdir()] == ["pyproject.toml"]
+
+
+def test_bad_input_is_one_line(adopt: Adopt, tmp_path: Path, template_repository: Path) -> None:
+    acme = make_repository(tmp_path / "acme", ACME, "acme")
+    assert adopt(acme).endswith("packages are in packages/api, packages/web: name each with --directory.\n")
+    assert "is no folder" in adopt(acme, "--directory", "../acme")
+    assert "there is only publish=none" in adopt(acme, "--directory", "packages/api", "publish=pypi")
+    assert adopt(acme, "--directory", "packages/api", "nonsense=1").startswith("No question of the template: nonsense.")
+    assert "opening brace of Jinja" in adopt(acme, "--directory", "packages/api", "project_name={{ 1 }}")
+    missing = f"https://user:secret@127.0.0.1:1/{tmp_path.name}.git"
+    geo = make_repository(tmp_path / "geo", GEO, "geo")
+    said = adopt(geo, template=missing)
+    assert said.startswith("The template cannot be had from https://127.0.0.1:1/")
+    assert "secret" not in said
+    assert adopt(geo, template="") == "Nobody knows here where the template is: add --template ADDRESS.\n"
+    assert "is no template" in adopt(geo, template=str(acme))
+    run("git", "remote", "remove", "origin", cwd=geo)
+    assert "add gitlab_host=... gitlab_namespace=... to the command" in adopt(geo)
+    assert adopt(geo, "gitlab_host=gitlab.example.org", "gitlab_namespace=a", "license=None").endswith(
+        "Add NAME=VALUE with another value to the command.\n"
+    )
+    (geo / "README.md").write_text("changed", encoding="utf-8")
+    assert adopt(geo).startswith("There are changes that are not committed")
+
+
+def test_no_repository_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    assert main([]) == 1
+    assert "is no git repository with a commit" in capsys.readouterr().err
+
+
+def test_a_merge_request_is_opened_once_and_by_git_alone(adopt: Adopt, tmp_path: Path) -> None:
+    """GitLab opens it for the options of a push; a hook of a real remote writes down which it got."""
+    repository = make_repository(tmp_path / "geo", GEO, "geo")
+    remote = tmp_path / "team" / "geo.git"
+    run("git", "clone", "--quiet", "--bare", repository, remote)
+    run("git", "config", "receive.advertisePushOptions", "true", cwd=remote)
+    hook = remote / "hooks" / "post-receive"
+    hook.write_text(f'#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_[0-9] | sort >> "{tmp_path}/options"\n', encoding="utf-8")
+    hook.chmod(0o755)
+    # The address stays that of a GitLab; git goes to the folder.
+    address = run("git", "config", "remote.origin.url", cwd=repository).strip()
+    run("git", "config", f"url.{remote}.insteadOf", address, cwd=repository)
+    for _ in range(2):
+        assert f"The branch {BRANCH} is pushed." in adopt(repository, "--merge-request")
+    options = (tmp_path / "options").read_text(encoding="utf-8").splitlines()
+    assert options == [
+        "GIT_PUSH_OPTION_0=merge_request.create",
+        "GIT_PUSH_OPTION_1=merge_request.title=Take the pipeline of py-ci-template",
+    ]
+    assert run("git", "rev-parse", BRANCH, cwd=remote) == run("git", "rev-parse", BRANCH, cwd=repository)
+    # Another change under the same name is not pushed over it.
+    commit_all(repository)
+    assert f"There is a branch {BRANCH} with something else" in adopt(repository, "--merge-request")
+
+
+@pytest.mark.parametrize(
+    ("groups", "test"),
+    [
+        ('[dependency-groups] # ours\ntest = [\n  "pytest",\n]\n', ["pytest-cov>=7", "pytest"]),
+        ("[dependency-groups]\r\ntest = []\r\n", ["pytest>=8.3", "pytest-cov>=7"]),
+        (
+            '[dependency-groups]\ntest = [{include-group = "a"}]\na = ["Pytest_Cov", "pytest"]\n',
+            [{"include-group": "a"}],
+        ),
+        ('[project.optional-dependencies]\ntest = ["pytest<9"]\n', ["pytest<9", "pytest-cov>=7"]),
+    ],
+)
+def test_dependency_groups_get_what_they_lack(groups: str, test: list[object], adopt: Adopt, tmp_path: Path) -> None:
+    settings = f'[project]\nname = "geo-lines"\nversion = "1"\n\n{groups}'
+    repository = make_repository(tmp_path / "geo", {**GEO, "pyproject.toml": settings}, "geo")
+    adopt(repository, "--apply")
+    made = shown(repository, "pyproject.toml")
+    assert tomllib.loads(made)["dependency-groups"]["test"] == test
+    raw = run("git", "cat-file", "blob", f"{BRANCH}:pyproject.toml", cwd=repository)
+    assert raw.startswith(settings.partition("test = ")[0].replace("\r\n", "\n"))
+
+
+def test_settings_that_cannot_be_added_to_are_left_to_people(adopt: Adopt, tmp_path: Path) -> None:
+    settings = 'dependency-groups = {test = ["pytest"]}\n\n[project]\nname = "geo-lines"\nversion = "1"\n'
+    repository = make_repository(tmp_path / "geo", {**GEO, "pyproject.toml": settings}, "geo")
+    assert adopt(repository, "--apply").startswith("pyproject.toml cannot be added to. Write into it first: ")
+
+
+@pytest.mark.parametrize(
+    ("range_", "pip"),
+    [
+        ("^1.2.3", ">=1.2.3,<2"),
+        ("^0.2.3", ">=0.2.3,<0.3"),
+        ("^3.11", ">=3.11,<4"),
+        ("~1.2.3", ">=1.2.3,==1.2.*"),
+        ("1.2", "==1.2"),
+        (">=3.9,<4.0", ">=3.9,<4.0"),
+        ({"version": "^2", "extras": ["x"]}, ">=2,<3"),
+        ("*", ""),
+        ({"git": "https://example.org"}, ""),
+        ("$(touch pwned)", ""),
+    ],
+)
+def test_poetry_s_ranges_are_those_of_pip(range_: object, pip: str) -> None:
+    assert poetry_range(range_) == pip
+
+
+def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
+    files = {
+        "setup.cfg": "[metadata]\nname = old\nauthor = Ada\nlicense = attr: o.v\n[options]\npython_requires = >=3.12\n"
+        "[options.entry_points]\nconsole_scripts =\n    old = old:main\n",
+        "setup.py": "from x import setup\nsetup(description='Old', tests_require=['nose; python_version<\"3.9\"'])",
+        "requirements/test.txt": "pytest==7.4.4  # pinned\n-r ../requirements.txt\nhttps://example.org/x.whl\n",
+        "old.py": "",
+    }
+    package = read_package(Repository(make_repository(tmp_path / "old", files, "old")), ".")
+    assert {name: known.value for name, known in package.known.items()} == {
+        "name": "old",
+        "author_name": "Ada",
+        "requires_python": ">=3.12",
+        "scripts": "old",
+        "description": "Old",
+        "package_name": "old",
+    }
+    assert package.tests == ["pytest==7.4.4", 'nose ; python_version<"3.9"']
