@@ -9,8 +9,8 @@ import yaml
 from cookiecutter.main import cookiecutter
 
 from tools.fleet.__main__ import main
+from tools.fleet.data import place
 from tools.fleet.drafts import troubles
-from tools.fleet.update import place
 from tools.options import ROOT
 from tools.schema import check
 
@@ -35,6 +35,8 @@ def test_addresses_of_one_template_name_one_place(address: str) -> None:
     [
         "https://gitlab.example.org.evil.example/org/py-ci-template.git",
         "https://evil.example/gitlab.example.org/org/py-ci-template.git",
+        "https://evil.example/it@gitlab.example.org/org/py-ci-template.git",
+        "https://evil.example/://gitlab.example.org/org/py-ci-template.git",
         "ext::sh -c evil gitlab.example.org/org/py-ci-template.git",
         "https://gitlab.example.org/evil/py-ci-template.git",
     ],

@@ -146,7 +146,7 @@ def is_answer(value: Any) -> bool:
 
 def place(address: str) -> str:
     """Return the host and the path of an address of git, whichever way it goes there."""
-    rest = address.rpartition("://")[2] if "://" in address else address.replace(":", "/", 1)
+    rest = address.partition("://")[2] if "://" in address else address.replace(":", "/", 1)
     host, slash, path = rest.rstrip("/").removesuffix(".git").partition("/")
     return f"{host.rpartition('@')[2]}{slash}{path}".lower()
 

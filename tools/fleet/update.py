@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.fleet.data import place
+
 HELP = "Bring a release of the template into the checkout in the current folder."
 LINK = ".cruft.json"
 # The user without rights, who is nobody everywhere.
@@ -109,12 +111,6 @@ def clone_project(checkout: Path, folder: Path) -> None:
     git(checkout, "clone", "--quiet", "--no-local", "--no-checkout", ".", str(folder))
     git(folder, "remote", "remove", "origin")
     git(folder, "checkout", "--quiet", "--detach", git(checkout, "rev-parse", "HEAD").strip())
-
-
-def place(address: str) -> str:
-    """Return the host and the path of an address of git, whichever way it goes there."""
-    rest = address.rpartition("://")[2] if "://" in address else address.replace(":", "/", 1)
-    return rest.rpartition("@")[2].rstrip("/").removesuffix(".git").lower()
 
 
 def clone_template(address: str, folder: Path) -> None:
