@@ -77,7 +77,7 @@ def write_suite(project: Path, count: int, total: float) -> None:
         (project / "tests" / f"test_{number:03}.py").write_text(text, encoding="utf-8")
 
 
-def measure(project: Path, shards: int, gitlab: GitLab, expander: Expander, folder: Path, program: Path) -> Measured:
+def measure(project: Path, shards: int, gitlab: GitLab, expander: Expander, runner: Runner, cache: Path) -> Measured:
     """Run the tests of a project in so many shards; bring the durations of this run into it."""
     file = project / ".gitlab-ci.yml"
     text = file.read_text(encoding="utf-8")
@@ -88,12 +88,10 @@ def measure(project: Path, shards: int, gitlab: GitLab, expander: Expander, fold
     lines[place + 1] = f"    {given}"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     commit_all(project)
-    runner = folder / f"runner-{len(list(folder.iterdir()))}"
-    here = gitlab.add_project(f"group/{runner.name}", project)
+    here = gitlab.add_project(f"group/run-{gitlab.runner_api.new_pipeline()}", project)
     jobs = [name for name in expander.jobs("\n".join(lines) + "\n", "branch") if name.startswith(("test", "coverage"))]
-    variables = {"UV_CACHE_DIR": str(folder.with_name("uv")), "PY_CI_COVERAGE_THRESHOLD": "1"}
-    with Runner(program, runner, gitlab, shell_executor(list(PYTHONS.values())), concurrent=shards) as started:
-        done = run_pipeline([started], here, expander, "branch", variables, jobs=jobs)
+    variables = {"UV_CACHE_DIR": str(cache), "PY_CI_COVERAGE_THRESHOLD": "1"}
+    done = run_pipeline([runner], here, expander, "branch", variables, jobs=jobs)
     if set(done.results.values()) != {"passed"}:
         sys.exit(f"{done.output}\nThe pipeline failed; its output is above.")
     builds = [build for name, build in done.builds.items() if name.startswith("test")]
@@ -118,24 +116,27 @@ def main() -> int:
         (cache / name).mkdir(parents=True, exist_ok=True)
     program = find_gitlab_runner(cache / "gitlab-runner")
     ci_local = find_program("gitlab-ci-local", "run it with tox, which installs it from npm")
+    shell = shell_executor(list(PYTHONS.values()))
     missed = []
     print("tests  shards  critical path  of one job  sum of job seconds  set-up of a job  imbalance", flush=True)
     for size in sizes:
-        with tempfile.TemporaryDirectory() as name, GitLab(Path(name, "gitlab"), package_index()) as gitlab:
-            folder = Path(name, "runs")
-            folder.mkdir()
+        with (
+            tempfile.TemporaryDirectory() as name,
+            GitLab(Path(name, "gitlab"), package_index()) as gitlab,
+            Runner(program, Path(name, "runner"), gitlab, shell, concurrent=max(SHARDS)) as runner,
+        ):
             os.environ["TMPDIR"] = name
-            (Path(name) / "expanded").mkdir()
+            Path(name, "expanded").mkdir()
             expander = Expander(ci_local, ROOT, Path(name, "expanded"), fetch_oldest(cache / "schema"))
             project = bake(Path(name), list(PYTHONS), kind="command", signing="none", publish="none")
             (project / "tests" / "conftest.py").unlink()
             # The packages are in the cache of uv then.
             write_suite(project, 8, 1)
-            measure(project, 1, gitlab, expander, folder, program)
+            measure(project, 1, gitlab, expander, runner, Path(name, "uv"))
             write_suite(project, size, TOTAL)
             one = 0.0
             for shards in SHARDS:
-                done = measure(project, shards, gitlab, expander, folder, program)
+                done = measure(project, shards, gitlab, expander, runner, Path(name, "uv"))
                 one = one or done.path
                 print(
                     f"{size:5}  {shards:6}  {done.path:13.1f}  {done.path / one:10.2f}  {sum(done.jobs):18.1f}"
