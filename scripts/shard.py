@@ -14,12 +14,9 @@ import sys
 import unittest
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scripts.division import divided
-
-if TYPE_CHECKING:
-    import pytest
 
 # Tests may change the folder.
 DURATIONS = Path(".test-durations.json").absolute()
@@ -61,7 +58,7 @@ def is_empty_by_right() -> bool:
     return bool(names) and not divided(names, SHARDS, measured())[SHARD - 1]
 
 
-def name_in_report(item: pytest.Item) -> str:
+def name_in_report(item: Any) -> str:
     """Return the name of a test of pytest in its JUnit report."""
     from _pytest.junitxml import bin_xml_escape, mangle_test_address
 
@@ -81,7 +78,7 @@ class Shard:
         """Tell a worker of pytest-xdist that it works for this run."""
         node.workerinput[RUNS] = True
 
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Leave to this shard what is its own, of what all others have left."""
         names = {item: name_in_report(item) for item in items}
         worker = getattr(config, "workerinput", {}).get("workerid")
@@ -89,7 +86,7 @@ class Shard:
         config.hook.pytest_deselected(items=[item for item in items if names[item] not in ours])
         items[:] = [item for item in items if names[item] in ours]
 
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: Any, exitstatus: int) -> None:
         """Pass where this shard has no test."""
         if exitstatus == NO_TESTS and is_empty_by_right():
             session.exitstatus = 0
@@ -100,7 +97,7 @@ Shard.pytest_configure_node.pytest_impl = {"optionalhook": True}  # type: ignore
 Shard.pytest_collection_modifyitems.pytest_impl = {"trylast": True}  # type: ignore[attr-defined]
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config: Any) -> None:
     """Begin with the run that the job has started; tests may run pytest too."""
     if getattr(config, "workerinput", {}).get(RUNS, RUNS not in os.environ):
         os.environ[RUNS] = "1"
