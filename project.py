@@ -16,7 +16,7 @@ import yaml
 COMPONENTS = Path(__file__).parent / "templates"
 # A shard has a runner of its own.
 XMLRUNNER = (
-    "coverage run -m ${PY_CI_XMLRUNNER:-xmlrunner} discover --start-directory tests --top-level-directory ."
+    'coverage run -m "${PY_CI_XMLRUNNER:-xmlrunner}" discover --start-directory tests --top-level-directory .'
     " --output-file junit.xml"
 )
 IDENTITY = "--key cosign.pub --insecure-ignore-tlog"

@@ -172,6 +172,7 @@ REQUIREMENT = re.compile(r"[\w.-]+==[\w.]+(?: ; .+)?(?: \\\n +--hash=sha256:[0-9
 # What the project says, its wheel, and in the last step of verify-published the wheel that was verified.
 OF_THE_PROJECT = re.compile(
     r'uv sync --locked |uv pip install (?:--python \.venv (?:--no-deps )?)?(?:--group "\$|"\$1"$|dist/\*\.whl$)'
+    r"|uv pip install --no-deps \.venv/wheels/\*\.whl$"
 )
 
 
