@@ -105,7 +105,7 @@ def measure(project: Path, shards: int, gitlab: GitLab, expander: Expander, runn
 
 
 PYTHONS = dict(list(pythons_here(DECLARED["_python_versions"]).items())[:1])
-TOTAL = 120.0
+TOTAL = 80.0
 
 
 def main() -> int:
