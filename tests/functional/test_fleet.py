@@ -22,12 +22,11 @@ from tools.fleet.__main__ import main
 from tools.fleet.collect import Reader, collect
 from tools.fleet.data import Fleet, load
 from tools.fleet.template import Template
-from tools.samples.organisation import GROUP, QUIET, add_projects, link_to, make_releases, reader_of
+from tools.samples.organisation import GROUP, QUIET, add_projects, add_release, link_to, make_releases, reader_of
 from tools.stand_ins.cosign import KeyPair, make_bundle
-from tools.stand_ins.gitlab_api import as_json, generic_file, release_file
+from tools.stand_ins.gitlab_api import as_json
 from tools.stand_ins.gitlab_rest.access import Level
 from tools.stand_ins.gitlab_rest.pipelines import add_pipeline
-from tools.stand_ins.gitlab_rest.projects import SharedProject
 from tools.stand_ins.gitlab_rest.repositories import Snapshot
 from tools.stand_ins.gitlab_rest.server import SharedGitLab
 from tools.template import bake, tagged_copy
@@ -265,21 +264,6 @@ def cells(page: Page, name: str) -> list[str]:
     return page.locator(f'tbody td[data-name="{name}"]').all_inner_texts()
 
 
-def add_release(project: SharedProject, tag: str, files: dict[str, bytes]) -> None:
-    """Let a project have a release whose files are in its registry."""
-    names = {"package_name": project.name, "package_version": tag}
-    for name, content in files.items():
-        file = generic_file(project, {**names, "file_name": name})
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    link = {
-        "name": "SHA256SUMS",
-        "url": f"https://x/api/v4/projects/1/packages/generic/{project.name}/{tag}/SHA256SUMS",
-    }
-    release = {"tag_name": tag, "released_at": QUIET, "assets": {"links": [link]}}
-    release_file(project, tag).write_text(json.dumps(release), encoding="utf-8")
-
-
 def test_changed_files_and_signatures_are_found(
     template: Path,
     upstream: str,
@@ -310,9 +294,17 @@ def test_changed_files_and_signatures_are_found(
     monkeypatch.setenv("PATH", str(cosign.parent), prepend=":")
     with SharedGitLab(tmp_path / "gitlab", upstream) as server:
         reader = server.add_user("fleet", {GROUP: Level.REPORTER}, "read_api")
-        for name, content, signed in (("same", files, sums.read_bytes()), ("other", other, b"forged")):
+        # Signed with the same key: what is of another version, and of another package.
+        released = {
+            "same": (files, "v1.0.0", sums.read_bytes()),
+            "other": (other, "v1.0.0", b"forged"),
+            "older": (files, "v1.0.1", sums.read_bytes()),
+            "mi": (files, "v1.0.0", sums.read_bytes()),
+        }
+        for name, (content, tag, signed) in released.items():
             project = server.share_project(f"{GROUP}/{name}", Snapshot(content))
-            add_release(project, "1.0.0", {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
+            package = {"same": "mine", "older": "mine"}.get(name, name)
+            add_release(project, package, tag, {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
         server.share_project(f"{GROUP}/run", Snapshot({".cruft.json": link_to(template, commit, {"kind": "none"})}))
         clone = Template(str(template), tmp_path / "clone")
         found = collect(Reader(server.url, reader.token), [GROUP], clone, None, datetime.now(UTC), python=str(python))
@@ -323,8 +315,11 @@ def test_changed_files_and_signatures_are_found(
     assert known["other"]["changes"]["changed"] == ["README.md"]
     assert len(known["other"]["changes"]["removed"]) == 1
     assert known["run"]["changes"]["reason"].startswith("not compared: the template refuses the answers")
-    said = {name: known[name]["release"]["verified"] for name in ("same", "other")}
-    assert said == {"same": "yes", "other": "no"}, known["same"]["release"]
+    said = {name: (known[name]["release"]["verified"], known[name]["release"]["why"]) for name in released}
+    assert said.pop("same") == ("yes", "signed by the key of the project")
+    assert said.pop("other")[0] == "no"
+    exchanged = ("no", "its SHA256SUMS are signed, but of another package or version")
+    assert said == {"older": exchanged, "mi": exchanged}
 
 
 @pytest.mark.parametrize(

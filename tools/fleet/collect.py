@@ -325,11 +325,12 @@ class Look:
             raise
         for each in releases:
             found = each.attributes
-            tag, asset = plain(str(found["tag_name"])), asset_of(found)
+            tag = plain(str(found["tag_name"]))
+            asset = asset_of(found, tag)
             page = f"{project['url']}/-/releases/{quote(tag, safe='')}"
-            release = {"tag": tag, "at": str(found["released_at"]), "asset": asset, "url": page}
+            release = {"tag": tag, "at": str(found["released_at"]), "asset": list(asset or ()), "url": page}
             known = (before or {}).get("release") or {}
-            same = {name: known.get(name) for name in ("tag", "at")} == {name: release[name] for name in ("tag", "at")}
+            same = all(known.get(name) == release[name] for name in ("tag", "at", "asset"))
             project["release"] = {**known, **release} if same else release
 
     def verify(self, project: Project, handle: Any) -> None:
