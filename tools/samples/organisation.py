@@ -58,7 +58,7 @@ def add_projects(gitlab: SharedGitLab, template: Path, commits: Mapping[str, str
 
 
 def add_release(project: SharedProject, package: str, tag: str, files: Mapping[str, bytes]) -> None:
-    """Let a project have a release of a package, whose files are in its registry."""
+    """Let a project have a release of a package, whose files are in its registry; without any, it links to nothing."""
     version = tag.removeprefix(f"{package}-").removeprefix("v")
     for name, content in files.items():
         file = generic_file(project, {"package_name": package, "package_version": version, "file_name": name})
@@ -68,7 +68,7 @@ def add_release(project: SharedProject, package: str, tag: str, files: Mapping[s
     release = {
         "tag_name": tag,
         "released_at": QUIET,
-        "assets": {"links": [{"name": "SHA256SUMS", "url": sums}]},
+        "assets": {"links": [{"name": "SHA256SUMS", "url": sums}] if files else []},
     }
     release_file(project, tag).write_text(json.dumps(release), encoding="utf-8")
 
