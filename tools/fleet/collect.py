@@ -342,7 +342,8 @@ class Look:
         if checked and release.get("verified") != "unknown" and days_between(checked, self.now) < self.verify_days:
             return
         asset, signing = release["asset"], str(project["answers"].get("signing", ""))
-        server = self.reader.url
+        # As it is in certificates, whichever address the API is asked at.
+        server = project["url"].removesuffix(f"/{project['path']}")
         holds, why = verify(handle, project["url"], server, release["tag"], tuple(asset) if asset else None, signing)
         release.update(verified=holds, why=why, checked_at=self.now.isoformat(timespec="seconds"))
 
