@@ -269,6 +269,8 @@ include:
       link_command: ""
   - component: {COMPONENTS}/lint@{VERSION}
     inputs: {{directory: packages/apis, job_suffix: -apis, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/lint@{VERSION}
+    inputs: {{directory: packages/link, job_suffix: -link, python_version: "PYTHON"}}
 """
 
 
@@ -280,10 +282,14 @@ def test_what_a_job_says_of_a_package_in_a_folder_is_said_of_the_repository(
         text = IN_A_FOLDER.replace("PYTHON", python).replace("ADVISORIES", service.url)
         depending = ACME[package].replace("[project]\n", '[project]\ndependencies = ["idna<3.7"]\n')
         files = {**ACME, package: depending, ".gitlab-ci.yml": text}
-        done = pipe(make_repository(tmp_path / "acme", files, "acme"), event="schedule", variables=warm)
+        repository = make_repository(tmp_path / "acme", files, "acme")
+        (repository / "packages" / "link").symlink_to("api")
+        done = pipe(repository, event="schedule", variables=warm)
     passed = dict.fromkeys(("build-api", "sbom-api", "docs-api"), "passed")
-    assert done.results == {**passed, "audit-api": "failed, allowed", "lint-apis": "failed"}, done.output
+    refused = dict.fromkeys(("lint-apis", "lint-link"), "failed")
+    assert done.results == {**passed, "audit-api": "failed, allowed", **refused}, done.output
     (finding,) = json.loads(done.report("audit-api", "gl-code-quality-report.json").read_text(encoding="utf-8"))
     assert finding["location"]["path"] == package
     assert done.artifact("docs-api", "public/index.html").read_text(encoding="utf-8") == depending
-    assert done.last_line("lint-apis").startswith("Set the input directory to the folder")
+    for job in refused:
+        assert done.last_line(job).startswith("Set the input directory to the folder")
