@@ -30,7 +30,7 @@ CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 # A release, or a pre-release of it: https://packaging.python.org/en/latest/specifications/version-specifiers/
 NUMBER = "(0|[1-9][0-9]*)"
 # The name of a package may stand before it.
-VERSION = re.compile(rf"([A-Za-z0-9][\w.-]*-)?v{NUMBER}\.{NUMBER}\.{NUMBER}((a|b|rc){NUMBER})?")
+VERSION = re.compile(rf"([A-Za-z0-9][A-Za-z0-9._-]*-)?v{NUMBER}\.{NUMBER}\.{NUMBER}((a|b|rc){NUMBER})?")
 
 # What a check found, and the remedy where that is not enough.
 Finding = tuple[str, str | None]
@@ -149,13 +149,19 @@ def tag() -> Finding:
     name = os.environ.get("CI_COMMIT_TAG")
     if not name:
         return "none", None
+    found = VERSION.fullmatch(name)
     if os.environ.get("CI_COMMIT_REF_PROTECTED") != "true":
         remedy = (
             "Protect v* by py-ci-project, or in Settings > Repository > Protected tags; "
             "delete the tag and push it again."
         )
+        if found and found[1]:
+            remedy = (
+                "Protect the tags of this package in Settings > Repository > Protected tags; "
+                "delete the tag and push it again."
+            )
         return f"{name}, not protected", remedy
-    if not VERSION.fullmatch(name):
+    if not found:
         return f"{name}, not a version", "Delete the tag and push one such as v1.2.3, or v1.2.3rc1 before it is ready."
     return f"{name}, protected", None
 
@@ -165,7 +171,10 @@ def secrets(names: Sequence[str]) -> Finding:
     seen = " and ".join(name for name in names if os.environ.get(name))
     if not seen:
         return f"{' and '.join(names)} cannot be seen here" if names else "none needed", None
-    remedy = "Edit it in Settings > CI/CD > Variables: protected, and with the environment of the job sign, signing."
+    remedy = (
+        "Edit it in Settings > CI/CD > Variables: protected, and with the environment of the job sign, signing; "
+        "py-ci-project --check says what differs."
+    )
     if os.environ.get("CI_COMMIT_REF_PROTECTED") == "true":
         return f"{seen} can be seen by every job of a release", remedy
     # A merge request may see those of the branch that it is for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -17,11 +18,15 @@ from tools.documents import block, page
 from tools.expander import Expander
 from tools.gitlab_ci_local import arguments_of, as_on_gitlab
 from tools.reports import junit, xml
-from tools.runner import Pipe, expand
+from tools.runner import Executor, Pipe, expand
+from tools.samples.baked import Bake
 from tools.samples.existing import ACME, GEO, OLD, make_repository
-from tools.samples.package import COMPONENTS, VERSION
+from tools.samples.package import COMPONENTS, IDENTITY, RELEASING, VERSION
 from tools.stand_ins.advisories import Advisories, Advisory
+from tools.stand_ins.cosign import KeyPair
 from tools.stand_ins.gitlab import GitLab
+from tools.stand_ins.images import Podman
+from tools.stand_ins.registry import Registry
 from tools.template import edit, tagged_copy
 
 CRUFT = (sys.executable, "-m", "cruft")
@@ -152,31 +157,96 @@ def test_each_step_of_the_page_stays_green(
     assert len(ended) == 4
 
 
+SIGNED = f"""
+  - component: {COMPONENTS}/cosign@{VERSION}
+    inputs: {{public_key: cosign.pub, python_version: "PYTHON"}}
+    rules: *api
+  - component: {COMPONENTS}/sign@{VERSION}
+    inputs: {{method: key, python_version: "PYTHON"}}
+    rules: *api
+  - component: {COMPONENTS}/verify@{VERSION}
+    inputs: {{identity: {IDENTITY}, python_version: "PYTHON"}}
+    rules: *api
+  - component: {COMPONENTS}/publish-signatures@{VERSION}
+    inputs: {{package_name: acme-api, identity: {IDENTITY}, python_version: "PYTHON"}}
+    rules: *api
+  - component: {COMPONENTS}/verify-published@{VERSION}
+    inputs: {{package_name: acme-api, identity: {IDENTITY}, program: acme-api, python_version: "PYTHON"}}
+    rules: *api
+  - component: {COMPONENTS}/build-image@{VERSION}
+    inputs: {{directory: packages/api}}
+    rules: *api
+
+lint-api:
+"""
+MAIN = """\
+def main():
+    print("acme-api 1.2.3")
+"""
+STAGES = "[lint, test, build, sign, verify, publish-signatures, publish, verify-published, release]"
+
+
+# With the other tests that have Podman.
+@pytest.mark.xdist_group("image")
 def test_a_tag_releases_the_package_that_it_names(
-    pipe: Pipe, gitlab: GitLab, python: str, warm: dict[str, str], tmp_path: Path
+    bake: Bake,
+    pipe: Pipe,
+    imaging: Executor,
+    podman: Podman,
+    keys: KeyPair,
+    gitlab_ci_local: str,
+    components: Path,
+    gitlab: GitLab,
+    registry: Registry,
+    python: str,
+    warm: dict[str, str],
+    tmp_path: Path,
 ) -> None:
-    """And on a branch the packages have jobs of their own: the command proposes those, which run above."""
-    text = documented("packages", python)
+    """And each push has the packages checked by jobs of their own: the command proposes those, which run above."""
+    text = documented("packages", python).replace("stages: [lint, test, build, publish, release]", f"stages: {STAGES}")
+    text = text.replace("[publish-gitlab]", "[publish-signatures, publish-gitlab]")
+    text = text.replace("\nlint-api:\n", SIGNED.replace("PYTHON", python))
     settings = block(page("docs/existing.md"), "<!-- settings -->", "toml").partition("\n[tool.mypy]")[0]
     groups = '[dependency-groups]\ntest = ["pytest"]\n'
     files = {
         path: content.replace(groups, settings.replace("old_tool", f"acme_{path[9:12]}"))
         for path, content in ACME.items()
     }
-    repository = make_repository(tmp_path / "acme", {**files, ".gitlab-ci.yml": text}, "acme")
-    here = gitlab.add_project("team/tools/acme")
-    done = pipe(repository, event="tag acme-api-v1.0", variables={**gitlab.variables(here), **warm})
-    ended = done.results
-    assert ended.pop("lint-api") in ("passed", "failed, allowed")
-    released = ["build", "sbom", "digests", "publish-gitlab", "release"]
-    tested = [
-        f"{job}-{name}{of}" for name in ("api", "web") for job, of in (("test", f": [{python}]"), ("coverage", ""))
-    ]
-    assert ended == dict.fromkeys([*released, *tested], "passed"), done.output
-    assert {file.name for file in here.folder.rglob("acme*") if file.is_file()} >= {
-        "acme_api-1.0-py3-none-any.whl",
-        "acme_api-1.0.tar.gz",
+    made = bake(kind="service")
+    files |= {
+        ".gitlab-ci.yml": text,
+        "cosign.pub": keys.public,
+        "packages/api/pyproject.toml": files["packages/api/pyproject.toml"].replace(
+            'version = "1.0"\n', 'version = "1.2.3"\nscripts = {acme-api = "acme_api:main"}\n'
+        ),
+        "packages/api/src/acme_api/__init__.py": f"{ACME['packages/api/src/acme_api/__init__.py']}\n\n{MAIN}",
+        "packages/api/Dockerfile": made.read("Dockerfile").replace("my-service", "acme-api"),
+        "packages/api/.dockerignore": made.read(".dockerignore"),
     }
+    repository = make_repository(tmp_path / "acme", files, "acme")
+    here = gitlab.add_project("team/tools/acme", repository)
+    registry.offer(podman.base, here)
+    variables = {**gitlab.variables(here), **registry.variables(here), **keys.settings, **warm}
+    checks = ["lint-api", *(f"{job}-{name}" for name in ("api", "web") for job in ("test", "coverage"))]
+    done = pipe(repository, event="tag acme-api-v1.2.3", executor=imaging, variables=variables, left_out=checks)
+    assert done.results == dict.fromkeys([*RELEASING, "build-image"], "passed"), done.output
+    # Of the other package there is nothing, neither in a registry nor in the release.
+    names = ["acme_api-1.2.3-py3-none-any.whl", "acme_api-1.2.3.tar.gz"]
+    assert sorted(file.name for file in (here.folder / "pypi").iterdir()) == names
+    assert [str(each.relative_to(here.folder)) for each in here.folder.glob("generic/*/*")] == [
+        "generic/acme-api/1.2.3"
+    ]
+    assert "acme-api 1.2.3" in done.log("verify-published")
+    image = f"{registry.image(here)}:1.2.3-candidate"
+    run("podman", "pull", "--quiet", image, env={**os.environ, **podman.env, **registry.log_in(here, tmp_path)})
+    assert podman.run("run", "--rm", "--network", "none", image) == "acme-api 1.2.3\n"
+    # A package whose name begins as this one does is another.
+    env = as_on_gitlab(repository, components)
+    for tag, more in (("acme-api-v1.2.3", [*RELEASING, "build-image"]), ("acme-api-extra-v1.2.3", [])):
+        assert expand(gitlab_ci_local, repository, env, arguments_of(f"tag {tag}")).keys() - {"stages"} == {
+            *checks,
+            *more,
+        }
 
 
 IN_A_FOLDER = f"""
@@ -199,6 +269,8 @@ include:
       link_command: ""
   - component: {COMPONENTS}/lint@{VERSION}
     inputs: {{directory: packages/apis, job_suffix: -apis, python_version: "PYTHON"}}
+  - component: {COMPONENTS}/lint@{VERSION}
+    inputs: {{directory: packages/link, job_suffix: -link, python_version: "PYTHON"}}
 """
 
 
@@ -210,10 +282,14 @@ def test_what_a_job_says_of_a_package_in_a_folder_is_said_of_the_repository(
         text = IN_A_FOLDER.replace("PYTHON", python).replace("ADVISORIES", service.url)
         depending = ACME[package].replace("[project]\n", '[project]\ndependencies = ["idna<3.7"]\n')
         files = {**ACME, package: depending, ".gitlab-ci.yml": text}
-        done = pipe(make_repository(tmp_path / "acme", files, "acme"), event="schedule", variables=warm)
+        repository = make_repository(tmp_path / "acme", files, "acme")
+        (repository / "packages" / "link").symlink_to("api")
+        done = pipe(repository, event="schedule", variables=warm)
     passed = dict.fromkeys(("build-api", "sbom-api", "docs-api"), "passed")
-    assert done.results == {**passed, "audit-api": "failed, allowed", "lint-apis": "failed"}, done.output
+    refused = dict.fromkeys(("lint-apis", "lint-link"), "failed")
+    assert done.results == {**passed, "audit-api": "failed, allowed", **refused}, done.output
     (finding,) = json.loads(done.report("audit-api", "gl-code-quality-report.json").read_text(encoding="utf-8"))
     assert finding["location"]["path"] == package
     assert done.artifact("docs-api", "public/index.html").read_text(encoding="utf-8") == depending
-    assert done.last_line("lint-apis").startswith("Set the input directory to the folder")
+    for job in refused:
+        assert done.last_line(job).startswith("Set the input directory to the folder")

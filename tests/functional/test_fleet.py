@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gitlab as python_gitlab
 import pytest
@@ -17,17 +16,17 @@ from playwright.sync_api import Browser, Page
 from werkzeug.wrappers import Request, Response
 
 from tools.bare_runner import make_traversable
-from tools.commands import run
+from tools.browser import open_file
+from tools.commands import commit_all, run
 from tools.fleet.__main__ import main
 from tools.fleet.collect import Reader, collect
 from tools.fleet.data import Fleet, load
 from tools.fleet.template import Template
-from tools.samples.organisation import GROUP, QUIET, add_projects, link_to, make_releases, reader_of
+from tools.samples.organisation import GROUP, QUIET, add_projects, add_release, link_to, make_releases, reader_of
 from tools.stand_ins.cosign import KeyPair, make_bundle
-from tools.stand_ins.gitlab_api import as_json, generic_file, release_file
+from tools.stand_ins.gitlab_api import as_json, release_file
 from tools.stand_ins.gitlab_rest.access import Level
 from tools.stand_ins.gitlab_rest.pipelines import add_pipeline
-from tools.stand_ins.gitlab_rest.projects import SharedProject
 from tools.stand_ins.gitlab_rest.repositories import Snapshot
 from tools.stand_ins.gitlab_rest.server import SharedGitLab
 from tools.template import bake, tagged_copy
@@ -204,80 +203,150 @@ def test_a_release_that_breaks_the_canary_goes_no_further(organisation: Organisa
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
 def test_the_page_sorts_and_filters_300_projects(
-    scheme: str, width: int, organisation: Organisation, first: Fleet, browser: Browser
+    scheme: Literal["light", "dark"], width: int, organisation: Organisation, first: Fleet, browser: Browser
 ) -> None:
     file, html = organisation.folder / "page.json", organisation.folder / "index.html"
     file.write_text(json.dumps(first), encoding="utf-8")
     assert main(["page", str(file), "--output", str(html)]) == 0
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
-    page = context.new_page()
-    wrong: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(html.as_uri())
-    assert page.title() == "org: 0 of 302 projects are current"
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("tbody tr").count() == 100
-    page.get_by_role("button", name="Show more").click()
-    assert page.locator("tbody tr").count() == 200
-    # By the keyboard, as by the mouse.
-    head = page.get_by_role("columnheader", name="Behind")
-    head.get_by_role("button").focus()
-    page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "ascending"
-    assert cells(page, "Behind")[0] == "1"
-    page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "descending"
-    assert cells(page, "Behind")[0] == "2"
-    page.locator("#version").select_option("0.1.0")
-    assert "150 of 308 projects" in page.locator("#count").inner_text()
-    page.locator("#version").select_option("")
-    page.locator("#wave").select_option("canary")
-    assert page.locator("tbody th a").all_inner_texts() == ["org/team-0/canary"]
-    assert "the pipeline of the merge request failed" in page.locator("tbody tr").inner_text()
-    page.locator("#wave").select_option("")
-    page.locator("#show").select_option("unreadable")
-    assert page.locator("tbody th a").all_inner_texts() == [
-        f"org/{name}" for name in ("secret/forbidden", "team-0/archived", "team-0/broken", "team-0/empty")
-    ]
-    page.locator("#show").select_option("ok")
-    # What is hostile is there as it was written.
-    page.locator("#search").fill("onerror")
-    page.get_by_text("Answers", exact=True).click()
-    assert HOSTILE in page.locator("tbody dl").inner_text()
-    assert page.locator("img").count() == 0
-    releases = page.get_by_role("region", name="Releases of the template")
-    assert "broke the pipeline of org/team-0/canary" in releases.inner_text()
-    assert releases.get_by_role("link", name="pipeline of org/team-0/canary").count() == 1
-    assert page.get_by_role("img").get_attribute("aria-label").endswith("now 150 with 0.1.0; now 152 with 0.2.0")  # type: ignore[union-attr]
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 380) == (scheme == "dark")
-    assert not wrong
-    assert asked == [html.as_uri()]
-    context.close()
+    with open_file(browser, html, scheme, width) as page:
+        assert page.title() == "org: 0 of 302 projects are current"
+        assert page.locator("tbody tr").count() == 100
+        page.get_by_role("button", name="Show more").click()
+        assert page.locator("tbody tr").count() == 200
+        # By the keyboard, as by the mouse.
+        head = page.get_by_role("columnheader", name="Behind")
+        head.get_by_role("button").focus()
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "ascending"
+        assert cells(page, "Behind")[0] == "1"
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "descending"
+        assert cells(page, "Behind")[0] == "2"
+        page.locator("#version").select_option("0.1.0")
+        assert "150 of 308 projects" in page.locator("#count").inner_text()
+        page.locator("#version").select_option("")
+        page.locator("#wave").select_option("canary")
+        assert page.locator("tbody th a").all_inner_texts() == ["org/team-0/canary"]
+        assert "the pipeline of the merge request failed" in page.locator("tbody tr").inner_text()
+        page.locator("#wave").select_option("")
+        page.locator("#show").select_option("unreadable")
+        assert page.locator("tbody th a").all_inner_texts() == [
+            f"org/{name}" for name in ("secret/forbidden", "team-0/archived", "team-0/broken", "team-0/empty")
+        ]
+        page.locator("#show").select_option("ok")
+        # What is hostile is there as it was written.
+        page.locator("#search").fill("onerror")
+        page.get_by_text("Answers", exact=True).click()
+        assert HOSTILE in page.locator("tbody dl").inner_text()
+        assert page.locator("img").count() == 0
+        releases = page.get_by_role("region", name="Releases of the template")
+        assert "broke the pipeline of org/team-0/canary" in releases.inner_text()
+        assert releases.get_by_role("link", name="pipeline of org/team-0/canary").count() == 1
+        assert page.get_by_role("img").get_attribute("aria-label").endswith("now 150 with 0.1.0; now 152 with 0.2.0")  # type: ignore[union-attr]
+
+
+def test_each_reason_why_a_project_is_stuck_stands_on_the_page(
+    organisation: Organisation, upstream: str, browser: Browser, tmp_path: Path
+) -> None:
+    current, old = (organisation.commits[version] for version in ("0.3.0", "0.2.0"))
+    asked, conflict = "renovate/py-ci-template", "the merge request has a conflict, or is a draft"
+    late = "the merge request is open for 30 days"
+    # What the newest pipeline of the default branch and of the merge request is, and what is said.
+    requested = {
+        "open": ("success", "running", late),
+        "conflict": ("success", "success", f"{conflict}; {late}"),
+        "draft": ("success", "success", f"{conflict}; {late}"),
+        "red": ("success", "failed", f"the pipeline of the merge request failed; {late}"),
+        "closed": ("success", "success", "somebody has closed the merge request for 0.3.0"),
+    }
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    (folder / ".cruft.json").write_bytes(link_to(organisation.template, old, {}))
+    commit_all(folder, "Made")
+    for branch in (asked, "conflict"):
+        run("git", "checkout", "--quiet", "-b", branch, "main", cwd=folder)
+        (folder / "file").write_text(branch, encoding="utf-8")
+        commit_all(folder, branch)
+    heads = {name: run("git", "rev-parse", name, cwd=folder).strip() for name in ("main", asked, "conflict")}
+    unread = {
+        "archived": "archived: nobody can change it",
+        "broken": ".cruft.json names no commit",
+        "large": ".cruft.json is larger than 100000 bytes",
+        "odd": "GitLab's answer is odd: KeyError",
+        "other": "made from another template, /elsewhere",
+        "none": "not made from a template",
+        "empty": "its repository is empty, or not for this token",
+        "forbidden": "GitLab says 403 403 Forbidden",
+    }
+    files = {
+        "fine": link_to(organisation.template, current, {}),
+        "red-main": link_to(organisation.template, current, {}),
+        "unsigned": link_to(organisation.template, current, {"signing": "key"}),
+        "behind": link_to(organisation.template, old, {}),
+        "lost": link_to(organisation.template, "f" * 40, {}),
+        "archived": b"{}",
+        "broken": link_to(organisation.template, "HEAD", {}),
+        "large": link_to(organisation.template, old, {"author_name": "x" * 1_000_000}),
+        "odd": link_to(organisation.template, old, {}),
+        "other": link_to(Path("/elsewhere"), "a" * 40, {}),
+        "none": b"",
+        "forbidden": b"{}",
+    }
+    said = {
+        "fine": "",
+        "red-main": "the pipeline of its default branch failed",
+        "unsigned": "the signature of its last release does not verify",
+        "behind": "it may get 0.3.0, and has no merge request",
+        "lost": "the template does not have its commit, or no release before it",
+        **{name: why for name, (_, _, why) in requested.items()},
+        **unread,
+    }
+    with SharedGitLab(tmp_path / "gitlab", upstream) as server:
+        reader = server.add_user("fleet", {GROUP: Level.GUEST, f"{GROUP}/ours": Level.REPORTER}, "read_api")
+        token = server.add_user("bot", {GROUP: Level.DEVELOPER}).token
+        bot = python_gitlab.Gitlab(server.url, private_token=token)
+        for name, (pushed, trial, _) in requested.items():
+            project = server.share_project(f"{GROUP}/ours/{name}")
+            head = heads["conflict" if name == "conflict" else "main"]
+            run("git", "push", "--quiet", project.git.folder, f"{head}:refs/heads/main", asked, cwd=folder)
+            title = f"{'Draft: ' if name == 'draft' else ''}Update the template to 0.3.0"
+            given = {"source_branch": asked, "target_branch": "main", "title": title, "labels": "py-ci-template"}
+            request = bot.projects.get(project.path).mergerequests.create(given)
+            if name == "closed":
+                request.state_event = "close"
+                request.save()
+            add_pipeline(project, "main", head, pushed)
+            add_pipeline(project, asked, heads[asked], trial)
+        for name, link in files.items():
+            content = Snapshot({"README.md": b"none"} if name == "none" else {".cruft.json": link})
+            project = server.share_project(f"{GROUP}/{'theirs' if name == 'forbidden' else 'ours'}/{name}", content)
+            project.archived = name == "archived"
+            add_pipeline(project, "main", content.commit, "failed" if name == "red-main" else "success")
+            if name == "unsigned":
+                add_release(project, name, "v1.0.0", {})
+            if name == "odd":
+                release_file(project, "v1.0.0").write_text(json.dumps({"released_at": QUIET}), encoding="utf-8")
+        server.share_project(f"{GROUP}/ours/empty")
+        clone = Template(str(organisation.template), tmp_path / "clone")
+        later = datetime.now(UTC) + timedelta(days=30)
+        fleet = collect(Reader(server.url, reader.token), [GROUP], clone, None, later, changes=False)
+    file, html = tmp_path / "fleet.json", tmp_path / "index.html"
+    file.write_text(json.dumps(fleet), encoding="utf-8")
+    assert main(["page", str(file), "--output", str(html)]) == 0
+    with open_file(browser, html) as page:
+        page.locator("#show").select_option("")
+        names = [path.rpartition("/")[2] for path in page.locator("tbody th a").all_inner_texts()]
+        assert dict(zip(names, cells(page, "Stuck, and why"), strict=True)) == said
+        # What stands still by intent is not stuck.
+        page.locator("#show").select_option("blocked")
+        stuck = {path.rpartition("/")[2] for path in page.locator("tbody th a").all_inner_texts()}
+        assert stuck == said.keys() - {"fine", "archived", "other", "none", "empty"}
 
 
 def cells(page: Page, name: str) -> list[str]:
     """Return what stands in a column."""
     return page.locator(f'tbody td[data-name="{name}"]').all_inner_texts()
-
-
-def add_release(project: SharedProject, tag: str, files: dict[str, bytes]) -> None:
-    """Let a project have a release whose files are in its registry."""
-    names = {"package_name": project.name, "package_version": tag}
-    for name, content in files.items():
-        file = generic_file(project, {**names, "file_name": name})
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    link = {
-        "name": "SHA256SUMS",
-        "url": f"https://x/api/v4/projects/1/packages/generic/{project.name}/{tag}/SHA256SUMS",
-    }
-    release = {"tag_name": tag, "released_at": QUIET, "assets": {"links": [link]}}
-    release_file(project, tag).write_text(json.dumps(release), encoding="utf-8")
 
 
 def test_changed_files_and_signatures_are_found(
@@ -310,9 +379,17 @@ def test_changed_files_and_signatures_are_found(
     monkeypatch.setenv("PATH", str(cosign.parent), prepend=":")
     with SharedGitLab(tmp_path / "gitlab", upstream) as server:
         reader = server.add_user("fleet", {GROUP: Level.REPORTER}, "read_api")
-        for name, content, signed in (("same", files, sums.read_bytes()), ("other", other, b"forged")):
+        # Signed with the same key: what is of another version, and of another package.
+        released = {
+            "same": (files, "v1.0.0", sums.read_bytes()),
+            "other": (other, "v1.0.0", b"forged"),
+            "older": (files, "v1.0.1", sums.read_bytes()),
+            "mi": (files, "v1.0.0", sums.read_bytes()),
+        }
+        for name, (content, tag, signed) in released.items():
             project = server.share_project(f"{GROUP}/{name}", Snapshot(content))
-            add_release(project, "1.0.0", {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
+            package = {"same": "mine", "older": "mine"}.get(name, name)
+            add_release(project, package, tag, {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
         server.share_project(f"{GROUP}/run", Snapshot({".cruft.json": link_to(template, commit, {"kind": "none"})}))
         clone = Template(str(template), tmp_path / "clone")
         found = collect(Reader(server.url, reader.token), [GROUP], clone, None, datetime.now(UTC), python=str(python))
@@ -323,8 +400,11 @@ def test_changed_files_and_signatures_are_found(
     assert known["other"]["changes"]["changed"] == ["README.md"]
     assert len(known["other"]["changes"]["removed"]) == 1
     assert known["run"]["changes"]["reason"].startswith("not compared: the template refuses the answers")
-    said = {name: known[name]["release"]["verified"] for name in ("same", "other")}
-    assert said == {"same": "yes", "other": "no"}, known["same"]["release"]
+    said = {name: (known[name]["release"]["verified"], known[name]["release"]["why"]) for name in released}
+    assert said.pop("same") == ("yes", "signed by the key of the project")
+    assert said.pop("other")[0] == "no"
+    exchanged = ("no", "its SHA256SUMS are signed, but of another package or version")
+    assert said == {"older": exchanged, "mi": exchanged}
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser
 
+from tools.browser import luminance, numbers, open_file
 from tools.commands import commit_all, run
 from tools.options import COMPONENT_PROJECT, ROOT
 from tools.pipeline import npm
@@ -509,48 +511,34 @@ def reported(tmp_path_factory: pytest.TempPathFactory, tool: Tool) -> tuple[Path
 @pytest.mark.xdist_group("page")
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 400), ("dark", 400)])
 def test_the_page_can_be_read_by_day_and_by_night_and_on_a_phone(
-    scheme: str, width: int, reported: tuple[Path, str], browser: Browser
+    scheme: Literal["light", "dark"], width: int, reported: tuple[Path, str], browser: Browser
 ) -> None:
     file, printed = reported
     assert "\x1b" not in printed
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
-    page = context.new_page()
-    wrong: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    assert page.title() == "small: pipeline failed"
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("script, img").count() == 0
-    # What is hostile is there as it was written.
-    for name in ("Tests", "Coverage", "Findings"):
-        assert HOSTILE in page.get_by_role("region", name=name).inner_text()
-    assert "nobody reads this" not in page.content()
-    assert "red  <b>bold</b>" in (page.get_by_role("region", name="Jobs and their logs").text_content() or "")
-    # The graph shows results by sign as well as by colour, and leads to the log.
-    graph = page.get_by_role("region", name="Graph")
-    assert graph.locator("svg a").all_text_contents() == [
-        text for text in graph.locator("svg a").all_text_contents() if re.search("✓.*make|✕.*look", text, re.DOTALL)
-    ]
-    assert graph.locator("path.edge").count() == 1
-    make = page.locator("details").filter(has=page.locator("#job-0"))
-    assert not make.evaluate("each => each.open")
-    graph.locator("svg a").first.click()
-    assert page.locator("#job-0 pre").is_visible()
-    assert page.get_by_role("region", name="Time line").locator("rect.critical").count() == 2
-    missed = page.get_by_role("region", name="Coverage").locator(".dark")
-    assert missed.all_inner_texts() == [HOSTILE]
-    # https://www.w3.org/TR/WCAG22/#contrast-minimum
-    for selector in ("h1", "p.muted", ".badge", ".stage-name", "td", "summary", ".source .dark", "pre"):
-        assert contrast(page.locator(selector).first.evaluate(COLOURS)) >= 4.5, selector
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (luminance(numbers(background)) < 0.5) == (scheme == "dark")
-    assert not wrong
-    assert asked == [file.as_uri()]
-    context.close()
+    with open_file(browser, file, scheme, width) as page:
+        assert page.title() == "small: pipeline failed"
+        assert page.locator("script, img").count() == 0
+        # What is hostile is there as it was written.
+        for name in ("Tests", "Coverage", "Findings"):
+            assert HOSTILE in page.get_by_role("region", name=name).inner_text()
+        assert "nobody reads this" not in page.content()
+        assert "red  <b>bold</b>" in (page.get_by_role("region", name="Jobs and their logs").text_content() or "")
+        # The graph shows results by sign as well as by colour, and leads to the log.
+        graph = page.get_by_role("region", name="Graph")
+        assert graph.locator("svg a").all_text_contents() == [
+            text for text in graph.locator("svg a").all_text_contents() if re.search("✓.*make|✕.*look", text, re.DOTALL)
+        ]
+        assert graph.locator("path.edge").count() == 1
+        make = page.locator("details").filter(has=page.locator("#job-0"))
+        assert not make.evaluate("each => each.open")
+        graph.locator("svg a").first.click()
+        assert page.locator("#job-0 pre").is_visible()
+        assert page.get_by_role("region", name="Time line").locator("rect.critical").count() == 2
+        missed = page.get_by_role("region", name="Coverage").locator(".dark")
+        assert missed.all_inner_texts() == [HOSTILE]
+        # https://www.w3.org/TR/WCAG22/#contrast-minimum
+        for selector in ("h1", "p.muted", ".badge", ".stage-name", "td", "summary", ".source .dark", "pre"):
+            assert contrast(page.locator(selector).first.evaluate(COLOURS)) >= 4.5, selector
 
 
 # The colour of an element's text, and of what is behind it.
@@ -564,17 +552,6 @@ COLOURS = """each => {
   } while (/, 0\\)$/.test(colour) && behind);
   return [svg ? style.fill : style.color, colour];
 }"""
-
-
-def numbers(colour: str) -> list[float]:
-    """Return the parts of a colour as a browser writes it."""
-    return [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
-
-
-def luminance(parts: list[float]) -> float:
-    """Return how light a colour is: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def contrast(colours: list[str]) -> float:

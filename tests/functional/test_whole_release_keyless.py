@@ -8,21 +8,29 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from playwright.sync_api import Browser
 
 from tools.commands import run
 from tools.documents import SIGNING, block
+from tools.fleet.__main__ import main as py_ci_fleet
+from tools.fleet.data import load
 from tools.requirements import find_program
 from tools.runner import Executor, Pipe, Pipeline
 from tools.samples.baked import Bake, BakedProject
 from tools.samples.consumer import make_venv
 from tools.samples.image import wait_until_passes
 from tools.samples.keyless import EVIL, Signed, sign_as
+from tools.samples.organisation import add_release, link_to
 from tools.samples.package import IMAGING, RELEASING
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import Project
+from tools.stand_ins.gitlab_rest.access import Level
+from tools.stand_ins.gitlab_rest.repositories import Snapshot
+from tools.stand_ins.gitlab_rest.server import SharedGitLab
+from tools.stand_ins.id_tokens import Issuer
 from tools.stand_ins.images import Podman
 from tools.stand_ins.registry import Registry
 from tools.stand_ins.sigstore import SIGSTORE_PYTHON, Sigstore
@@ -74,6 +82,81 @@ def test_an_expression_for_all_releases_is_anchored(signed: Signed, sigstore: Si
         assert not verifies(anchored, sign_as(signed, sigstore, **claims))
     evil = sign_as(signed, sigstore, project_path=EVIL)
     assert verifies(unanchored, evil), "this is why the other begins with ^"
+
+
+def test_the_page_of_all_projects_says_whose_signature_it_is(
+    sigstore: Sigstore,
+    components: Path,
+    upstream: str,
+    browser: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cosign = sigstore.binaries.cosign
+    monkeypatch.setenv("PATH", str(cosign.parent), prepend=":")
+    for name, value in sigstore.variables.items():
+        monkeypatch.setenv(name, value)
+    commit = run("git", "rev-parse", "HEAD", cwd=components).strip()
+    link = link_to(components, commit, {"signing": "keyless"})
+    sums = tmp_path / "SHA256SUMS"
+    with (
+        GitLab(tmp_path / "another", upstream) as another,
+        SharedGitLab(tmp_path / "gitlab", upstream) as server,
+    ):
+        reader = server.add_user("fleet", {"org": Level.REPORTER}, "read_api")
+        monkeypatch.setenv("GITLAB_TOKEN", reader.token)
+
+        def signed_by(name: str, issuer: Issuer, tag: str = "v1.0.0", **claims: Any) -> None:
+            sums.write_text(f"{'0' * 64}  {name}-1.0.0-py3-none-any.whl\n", encoding="utf-8")
+            monkeypatch.setenv("SIGSTORE_ID_TOKEN", issuer.token(**{"project_path": f"org/{name}", **claims}))
+            bundle = tmp_path / f"{name}.json"
+            run(cosign, "sign-blob", "--yes", *sigstore.options, "--bundle", bundle, sums)
+            files = {"SHA256SUMS": sums.read_bytes(), "SHA256SUMS.sigstore.json": bundle.read_bytes()}
+            project = server.share_project(f"org/{name}", Snapshot({".cruft.json": link}))
+            add_release(project, name, tag, files)
+
+        signed_by("own", server.issuer)
+        signed_by("package", server.issuer, "package-v1.0.0", ref="package-v1.0.0")
+        signed_by("project", server.issuer, project_path="org/own")
+        signed_by("branch", server.issuer, ref="main", ref_type="branch")
+        # All that is said of the project is right, but another GitLab says it.
+        uri = f"127.0.0.1:{server.port}/org/issuer//.gitlab-ci.yml@refs/tags/v1.0.0"
+        signed_by("issuer", another.issuer, ci_config_ref_uri=uri)
+        kept, html = tmp_path / "fleet.json", tmp_path / "index.html"
+        # A bot may know GitLab by another address than people.
+        asked_at = server.url.replace("127.0.0.1", "localhost")
+        words = ["collect", "--group", "org", "--template", str(components), "--gitlab", asked_at]
+        words += ["--output", str(kept), "--no-changes"]
+        assert py_ci_fleet(words) == 0
+        found = {each["path"].removeprefix("org/"): each["release"] or {} for each in load(kept)["projects"]}
+        holds, why = ({name: found[name][part] for name in found} for part in ("verified", "why"))
+        assert holds == {"own": "yes", "package": "yes", "project": "no", "branch": "no", "issuer": "no"}, why
+        for name, part in {"project": "SAN value", "branch": "SAN value", "issuer": "issuer value"}.items():
+            assert f"no matching CertificateIdentity found, last error: expected {part}" in why[name]
+        assert py_ci_fleet(["page", str(kept), "--output", str(html)]) == 0
+        # Nobody says what to trust: that is no fault of a release.
+        monkeypatch.delenv("SIGSTORE_TRUSTED_ROOT")
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        assert py_ci_fleet(words) == 0
+        releases = [each["release"] or {} for each in load(kept)["projects"]]
+        unknown = ("unknown", "not checked: Sigstore does not say what to trust")
+        assert {(each["verified"], each["why"]) for each in releases} == {unknown}
+    page = browser.new_page()
+    page.goto(html.as_uri())
+    shown = dict(
+        zip(
+            page.locator("tbody th a").all_inner_texts(),
+            page.locator('tbody td[data-name="Last release"]').all_inner_texts(),
+            strict=True,
+        )
+    )
+    good, bad = "✓ verified", "✕ not verified"
+    assert {name.removeprefix("org/"): text for name, text in shown.items()} == {
+        **{"own": f"v1.0.0 {good}", "package": f"package-v1.0.0 {good}"},
+        **dict.fromkeys(("project", "branch", "issuer"), f"v1.0.0 {bad}"),
+    }
+    assert "3 with a signature that does not verify" in page.locator("header").inner_text().replace("\n", " ")
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 
 from tools.adopt.__main__ import BRANCH, main
 from tools.adopt.metadata import poetry_range, read_package
-from tools.adopt.repository import Repository
+from tools.adopt.repository import RefusedError, Repository
+from tools.adopt.template import clone
 from tools.commands import commit_all, run
 from tools.samples.existing import ACME, GEO, OLD, make_repository
 
@@ -233,3 +234,26 @@ def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
         "package_name": "old",
     }
     assert package.tests == ["pytest==7.4.4", 'nose ; python_version<"3.9"']
+
+
+def test_the_template_is_had_at_a_tag_a_branch_or_a_commit(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", origin)
+    (origin / "cookiecutter.json").write_text("1", encoding="utf-8")
+    commit_all(origin)
+    run("git", "tag", "0.1.0", cwd=origin)
+    run("git", "checkout", "--quiet", "-b", "later", cwd=origin)
+    (origin / "cookiecutter.json").write_text("2", encoding="utf-8")
+    commit_all(origin)
+    commit = run("git", "rev-parse", "later", cwd=origin).strip()
+    run("git", "checkout", "--quiet", "main", cwd=origin)
+    for revision, content in {"": "1", "0.1.0": "1", "later": "2", commit: "2"}.items():
+        folder = tmp_path / f"at-{revision}"
+        folder.mkdir()
+        found = clone(str(origin), revision, folder)
+        assert (found / "cookiecutter.json").read_text(encoding="utf-8") == content, revision
+    for number, revision in enumerate(("9.9.9", "--orphan=ran", "-")):
+        folder = tmp_path / f"not-{number}"
+        folder.mkdir()
+        with pytest.raises(RefusedError, match="The template cannot be had from "):
+            clone(str(origin), revision, folder)

@@ -12,6 +12,7 @@ import yaml
 
 from project import pipeline
 from scripts.__main__ import brought_up_to_date
+from tools.adopt.__main__ import FOLDER
 from tools.components import component, component_names, inputs_of, jobs_of
 from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
@@ -239,3 +240,24 @@ def test_a_tool_has_one_version() -> None:
 def test_the_provenance_names_the_version_of_the_components() -> None:
     _, jobs = parts("cosign")
     assert jobs["cosign"]["variables"]["PY_CI_TEMPLATE_VERSION"] == DECLARED["_component_version"]
+
+
+@pytest.mark.parametrize("folder", [".", "packages/api", "a.b/c-d/_e", "packages/api.v2"])
+def test_a_package_can_be_in_a_folder(folder: str) -> None:
+    assert FOLDER.fullmatch(folder)
+    assert all(re.fullmatch(pattern, folder) for pattern in of_directories())
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["", "..", "../x", "a/../b", "a/..", "./a", "a//b", "a/", "/etc", "a b", "-x", ".git", "a/.b", "a$(id)", "a\nb"],
+)
+def test_a_package_is_nowhere_else(folder: str) -> None:
+    assert not FOLDER.fullmatch(folder)
+    assert not any(re.fullmatch(pattern, folder) for pattern in of_directories())
+
+
+def of_directories() -> set[str]:
+    """Return the expressions that GitLab compares the input `directory` with."""
+    declared = [inputs_of(name).get("directory") for name in component_names()]
+    return {str(spec["regex"]) for spec in declared if spec}

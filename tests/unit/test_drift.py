@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.drift import access as of_drift
 from tools.commands import commit_all, run
+from tools.fleet.template import access as of_the_page
 from tools.options import ROOT
 
 REPAIR = "Take the file back from an earlier commit, or delete it and let 'cruft link' make it again."
@@ -112,3 +114,14 @@ def test_it_says_where_a_merge_request_of_a_bot_would_be(template: Path, project
         "To update: cruft update --checkout v1.1.0",
         "Of a bot: https://gitlab.example.org/org/service/-/merge_requests?state=opened&label_name[]=py-ci-template",
     ]
+
+
+def test_the_page_of_all_projects_gives_git_the_token_as_drift_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job has its program in one file, and people install the other: neither can import the other's."""
+    monkeypatch.setenv("CI_SERVER_URL", "https://gitlab.example.org")
+    monkeypatch.setenv("CI_SERVER_HOST", "gitlab.example.org")
+    monkeypatch.setenv("CI_JOB_TOKEN", "secret")
+    ssh = ["-c", "url.https://gitlab.example.org/.insteadOf=git@gitlab.example.org:"]
+    assert of_drift() == of_the_page() + ssh
+    monkeypatch.delenv("CI_JOB_TOKEN")
+    assert of_the_page() == []

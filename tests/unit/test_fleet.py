@@ -73,25 +73,54 @@ RELEASES = {"0.1.0": 100.0, "0.2.0": 10.0}
 
 
 @pytest.mark.parametrize(
-    ("runs", "state", "gets"),
+    ("runs", "state", "gets", "reason"),
     [
-        ({"0.1.0": passed(90)}, "new", (True, False, False)),
-        ({"0.1.0": passed(90), "0.2.0": passed(2.9)}, "canaries", (True, False, False)),
-        ({"0.1.0": passed(90), "0.2.0": passed(3)}, "released", (True, True, False)),
-        ({"0.1.0": passed(90), "0.2.0": passed(5)}, "everywhere", (True, True, True)),
+        ({"0.1.0": passed(90)}, "new", (True, False, False), "no canary has run with it"),
+        (
+            {"0.1.0": passed(90), "0.2.0": passed(2.9)},
+            "canaries",
+            (True, False, False),
+            "1 of 1 canaries passed; since 2026-11-26, all in 0.1 days",
+        ),
+        (
+            {"0.1.0": passed(90), "0.2.0": passed(3)},
+            "released",
+            (True, True, False),
+            "1 of 1 canaries passed; since 2026-11-26, critical projects in 2.0 days",
+        ),
+        (
+            {"0.1.0": passed(90), "0.2.0": passed(5)},
+            "everywhere",
+            (True, True, True),
+            "1 of 1 canaries passed; since 2026-11-24",
+        ),
         # It was green before, and is red with the release.
-        ({"0.1.0": passed(90), "0.2.0": failed()}, "held", (False, False, False)),
+        ({"0.1.0": passed(90), "0.2.0": failed()}, "held", (False, False, False), "broke the pipeline of canary"),
         # It passed with the release once, and broke after days.
-        ({"0.2.0": failed(0, since=8)}, "held", (False, False, False)),
+        ({"0.2.0": failed(0, since=8)}, "held", (False, False, False), "broke the pipeline of canary"),
         # It was red before, so it says nothing.
-        ({"0.1.0": failed(90), "0.2.0": failed()}, "canaries", (True, False, False)),
+        (
+            {"0.1.0": failed(90), "0.2.0": failed()},
+            "canaries",
+            (True, False, False),
+            "no canary has passed with it",
+        ),
         # The days begin when it passes again.
-        ({"0.1.0": passed(90), "0.2.0": passed(1, broke=2)}, "canaries", (True, False, False)),
+        (
+            {"0.1.0": passed(90), "0.2.0": passed(1, broke=2)},
+            "canaries",
+            (True, False, False),
+            "1 of 1 canaries passed; since 2026-11-28, all in 2.0 days",
+        ),
     ],
 )
-def test_a_release_goes_from_wave_to_wave(runs: dict[str, Run], state: str, gets: tuple[bool, ...]) -> None:
+def test_a_release_goes_from_wave_to_wave(
+    runs: dict[str, Run], state: str, gets: tuple[bool, ...], reason: str
+) -> None:
     known = fleet(project("canary", "0.1.0", "canary", runs=runs), *OTHERS, releases=RELEASES)
     assert states(known)["0.2.0"] == state
+    assert progress(known, DAYS, NOW)[-1].reason == reason
+    assert f">{reason}<" in render(known, DAYS)
     got = plan(known)
     assert tuple(got[path] == "0.2.0" for path in ("canary", "normal", "critical")) == gets
     assert got["both"] == got["critical"]
@@ -124,6 +153,12 @@ def test_without_canaries_all_wait_from_the_tag_on() -> None:
     assert plan(known) == {"ahead": None, "critical": "0.2.0", "normal": "0.3.0"}
     assert "no project has the topic canary" in progress(known, DAYS, NOW)[0].reason
     assert "No project has the topic" in render(known, DAYS)
+
+
+def test_a_release_that_no_canary_has_tried_is_skipped_where_all_have_a_newer_one() -> None:
+    known = fleet(project("canary", "0.3.0", "canary"), releases={**RELEASES, "0.3.0": 1.0})
+    assert states(known)["0.2.0"] == "skipped"
+    assert "older than what canaries have" in render(known, DAYS)
 
 
 def test_nothing_is_merged_by_the_bot_unless_asked_and_never_in_a_critical_project() -> None:

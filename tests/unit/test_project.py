@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from project import OWNED, absent_paths, has_job, pipeline, pythons
+from scripts import preflight
 from tools.components import component_names, inputs_of
 from tools.options import DECLARED, ROOT, SWITCHES, Combination, all_combinations, name_of
+from tools.pipeline.key import KEY, PASSWORD
+from tools.project import wanted
+from tools.project.answers import Answers
+from tools.project.command import NAME
 from tools.template import FOLDER
 
 TYPES = {"string": str, "boolean": bool, "array": list, "number": int}
@@ -90,3 +95,19 @@ def test_an_organisation_sets_inputs_where_they_are_declared_and_the_audience_of
     assert not jobs["lint"].inputs.keys() & ours.keys()
     assert jobs["sign"].inputs["audience"] == ours["audience"]
     assert jobs["sign"].id_tokens == jobs["sign-image"].id_tokens == {"SIGSTORE_ID_TOKEN": ours["audience"]}
+
+
+def test_preflight_names_the_command_for_each_setting_that_it_complains_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = answers(signing="key", gitlab_namespace="org", gitlab_host="gitlab.com")
+    (scoped,) = [job.inputs["scoped_variables"] for job in pipeline(given) if job.component == "preflight"]
+    assert scoped.split() == [KEY, PASSWORD]
+    assert inputs_of("sign")["environment"]["default"] == wanted.SIGNING
+    names = {name: given[name] for name in Answers.__annotations__}
+    (tags,) = [each for each in wanted.settings(Answers(**names), "main") if each.path == "protected_tags"]
+    monkeypatch.setenv("CI_COMMIT_TAG", "v1.0.0")
+    monkeypatch.setenv("CI_COMMIT_REF_PROTECTED", "false")
+    for name in scoped.split():
+        monkeypatch.setenv(name, "seen")
+    remedies = [remedy for _, remedy in (preflight.tag(), preflight.secrets(scoped.split()))]
+    for remedy, parts in zip(remedies, ([tags.attributes["name"]], ["protected", wanted.SIGNING]), strict=True):
+        assert all(part in str(remedy) for part in [NAME, *parts]), remedy

@@ -34,8 +34,11 @@ def clone(address: str, revision: str, folder: Path) -> Path:
     target = folder / "py-ci-template"
     try:
         git(folder, "clone", "--quiet", "--", address, str(target))
+        if revision.startswith("-"):
+            # git's own word for the end of options is one that older ones do not know here.
+            raise GitError(f"{revision} is no version")
         if revision:
-            git(target, "checkout", "--quiet", "--end-of-options", revision)
+            git(target, "checkout", "--quiet", revision, "--")
     except GitError as failed:
         said = str(failed).splitlines()[-1]
         raise RefusedError("adopt-template", f"The template cannot be had from {address}: {said}") from None

@@ -325,11 +325,12 @@ class Look:
             raise
         for each in releases:
             found = each.attributes
-            tag, asset = plain(str(found["tag_name"])), asset_of(found)
+            tag = plain(str(found["tag_name"]))
+            asset = asset_of(found, tag)
             page = f"{project['url']}/-/releases/{quote(tag, safe='')}"
-            release = {"tag": tag, "at": str(found["released_at"]), "asset": asset, "url": page}
+            release = {"tag": tag, "at": str(found["released_at"]), "asset": list(asset or ()), "url": page}
             known = (before or {}).get("release") or {}
-            same = {name: known.get(name) for name in ("tag", "at")} == {name: release[name] for name in ("tag", "at")}
+            same = all(known.get(name) == release[name] for name in ("tag", "at", "asset"))
             project["release"] = {**known, **release} if same else release
 
     def verify(self, project: Project, handle: Any) -> None:
@@ -341,7 +342,8 @@ class Look:
         if checked and release.get("verified") != "unknown" and days_between(checked, self.now) < self.verify_days:
             return
         asset, signing = release["asset"], str(project["answers"].get("signing", ""))
-        server = self.reader.url
+        # As it is in certificates, whichever address the API is asked at.
+        server = project["url"].removesuffix(f"/{project['path']}")
         holds, why = verify(handle, project["url"], server, release["tag"], tuple(asset) if asset else None, signing)
         release.update(verified=holds, why=why, checked_at=self.now.isoformat(timespec="seconds"))
 

@@ -125,7 +125,10 @@ def checked(printed: str, wanted: int) -> list[Any]:
 
 
 def access() -> list[str]:
-    """Return the options with which git gives the job's token to this GitLab, when it asks, and to no other server."""
+    """Return the options with which git gives the job's token to this GitLab, when it asks, and to no other server.
+
+    The job drift has the same, in a file of its own.
+    """
     server = os.environ.get("CI_SERVER_URL")
     if not server or "CI_JOB_TOKEN" not in os.environ:
         return []

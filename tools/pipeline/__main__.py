@@ -27,7 +27,7 @@ from tools.components import TEMPLATES, component
 from tools.gitlab_ci_local import INCLUDED, PROBE, arguments_of, as_on_gitlab, ask, names_of, probes
 from tools.messages import explained_in
 from tools.pipeline import containers, npm
-from tools.pipeline.key import make_key_pair
+from tools.pipeline.key import KEY, PASSWORD, make_key_pair
 from tools.pipeline.page import Run, render
 from tools.pipeline.plan import Plan, UnknownJobError, drawing, make_plan, scripts, wanted_pythons
 from tools.pipeline.progress import Progress, print_end, say, shown
@@ -48,7 +48,6 @@ EXIT_CODES = f"""exit codes: {PASSED}, all jobs passed; {FAILED}, a job failed; 
 {INTERRUPTED}, it was interrupted, and all jobs were ended"""
 # GitLab masks no value that is shorter: https://docs.gitlab.com/ci/variables/#mask-a-cicd-variable
 SHORTEST_SECRET = 8
-KEY, PASSWORD = "COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"
 
 
 class UnusableError(Exception):

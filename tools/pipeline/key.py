@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
+# The variables of a project that have its halves for the jobs that sign.
+KEY, PASSWORD = "COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"
+
 # https://github.com/secure-systems-lab/go-securesystemslib/blob/main/encrypted/encrypted.go
 SCRYPT = {"N": 65536, "r": 8, "p": 1}
 

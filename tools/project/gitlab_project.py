@@ -11,11 +11,11 @@ from urllib.parse import quote
 from gitlab import Gitlab
 from gitlab.exceptions import GitlabHttpError
 
-from tools.pipeline.key import make_key_pair, public_key
+from tools.pipeline.key import KEY, PASSWORD, make_key_pair, public_key
 from tools.project.answers import Answers
 from tools.project.faults import UnusableError
 from tools.project.repository import PUBLIC_KEY, Repository
-from tools.project.wanted import KEY, MAINTAINER, PASSWORD, SIGNING, Wanted, variable
+from tools.project.wanted import MAINTAINER, SIGNING, Wanted, variable
 
 # How a question is asked again after an error; what changes something is not.
 AGAIN: dict[str, Any] = {"retry_transient_errors": True, "max_retries": 5}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tools.pipeline.key import PASSWORD
 from tools.project.answers import Answers
 
 MAINTAINER = 40
-KEY, PASSWORD = "COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD"
 SIGNING, PYPI = "signing", "pypi"
 # What docs/image.md says to protect.
 IMAGES = "^([0-9]+[.][0-9]+[.][0-9]+((a|b|rc)[0-9]+)?|latest)$"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tools.commands import run
 from tools.options import DEFAULTS
+from tools.stand_ins.gitlab_api import generic_file, release_file
 from tools.stand_ins.gitlab_rest.access import Level, User
 from tools.stand_ins.gitlab_rest.pipelines import add_pipeline
 from tools.stand_ins.gitlab_rest.projects import SharedProject
@@ -54,6 +55,22 @@ def add_projects(gitlab: SharedGitLab, template: Path, commits: Mapping[str, str
         add_pipeline(project, "main", sha, "failed" if number % 10 == 9 else "success")
         made.append(project)
     return made
+
+
+def add_release(project: SharedProject, package: str, tag: str, files: Mapping[str, bytes]) -> None:
+    """Let a project have a release of a package, whose files are in its registry; without any, it links to nothing."""
+    version = tag.removeprefix(f"{package}-").removeprefix("v")
+    for name, content in files.items():
+        file = generic_file(project, {"package_name": package, "package_version": version, "file_name": name})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    sums = f"https://gitlab.example.org/api/v4/projects/1/packages/generic/{package}/{version}/SHA256SUMS"
+    release = {
+        "tag_name": tag,
+        "released_at": QUIET,
+        "assets": {"links": [{"name": "SHA256SUMS", "url": sums}] if files else []},
+    }
+    release_file(project, tag).write_text(json.dumps(release), encoding="utf-8")
 
 
 def reader_of(gitlab: SharedGitLab) -> User:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tempfile
 from pathlib import Path
 
 from tools.commands import commit_all, run
@@ -106,6 +107,10 @@ def test_the_address_of_the_index_reaches_the_build_and_no_layer(
     project = imaged.release.path / "pyproject.toml"
     text = project.read_text(encoding="utf-8").replace("[project]", '[project]\ndependencies = ["iniconfig==2.1.0"]')
     project.write_text(text, encoding="utf-8")
+    # Nor does the login reach one, whatever a Dockerfile copies.
+    (imaged.release.path / ".dockerignore").unlink()
+    with (imaged.release.path / "Dockerfile").open("a", encoding="utf-8") as dockerfile:
+        dockerfile.write("COPY . /context\n")
     commit_all(imaged.release.path)
     done = imaged.release.retry("build", "build-image", PIP_INDEX_URL=index)
     assert set(done.results.values()) == {"passed"}, done.output
@@ -113,8 +118,13 @@ def test_the_address_of_the_index_reaches_the_build_and_no_layer(
     name = f"{imaged.name}@{imaged.digest('1.0.0-candidate')}"
     copy = imaged.home / "copy"
     imaged.skopeo("copy", f"docker://{name}", f"dir:{copy}")
+    copied = False
     for blob in copy.iterdir():
         content = blob.read_bytes()
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         assert imaged.here.token.encode() not in content
+        assert b"auth.json" not in content
+        copied = copied or b"context/pyproject.toml" in content
+    assert copied
+    assert not list(Path(tempfile.gettempdir()).glob("*/auth.json"))
     assert imaged.here.token not in done.output

@@ -315,13 +315,35 @@ def test_an_unprotected_tag(check: Program) -> None:
     assert done.text.endswith("1 check failed.\n")
 
 
-@pytest.mark.parametrize("tag", ["v1.0.0", "v10.20.30", "v1.0.0a1", "v1.0.0b2", "v1.0.0rc10"])
+def test_an_unprotected_tag_of_one_of_several_packages(check: Program) -> None:
+    remedy = (
+        "Protect the tags of this package in Settings > Repository > Protected tags; delete the tag and push it again."
+    )
+    done = check(CI_COMMIT_TAG="acme-api-v1.0.0", CI_COMMIT_REF_PROTECTED="false")
+    assert done["tag"] == ("FAIL", "acme-api-v1.0.0, not protected", remedy)
+
+
+@pytest.mark.parametrize("tag", ["v1.0.0", "acme-api-v1.0.0", "v10.20.30", "v1.0.0a1", "v1.0.0b2", "v1.0.0rc10"])
 def test_a_tag_that_is_a_version(check: Program, tag: str) -> None:
     assert check(CI_COMMIT_TAG=tag, CI_COMMIT_REF_PROTECTED="true")["tag"] == ("ok", f"{tag}, protected", "")
 
 
 @pytest.mark.parametrize(
-    "tag", ["1.0.0", "v1", "v1.0", "v1.0.0.0", "v01.0.0", "v1.0.0-rc.1", "v1.0.0rc", "v1.0.0.dev1", "vnext", "v1.0.0\n"]
+    "tag",
+    [
+        "1.0.0",
+        "v1",
+        "v1.0",
+        "v1.0.0.0",
+        "v01.0.0",
+        "v1.0.0-rc.1",
+        "v1.0.0rc",
+        "v1.0.0.dev1",
+        "vnext",
+        "v1.0.0\n",
+        "é-v1.0.0",
+        "a$(id)-v1.0.0",
+    ],
 )
 def test_a_tag_that_is_no_version(check: Program, tag: str) -> None:
     done = check(CI_COMMIT_TAG=tag, CI_COMMIT_REF_PROTECTED="true")
@@ -331,7 +353,10 @@ def test_a_tag_that_is_no_version(check: Program, tag: str) -> None:
 
 
 SCOPED = (*ASKED, "--scoped-variables", "THE_KEY THE_PASSWORD")
-REMEDY = "Edit it in Settings > CI/CD > Variables: protected, and with the environment of the job sign, signing."
+REMEDY = (
+    "Edit it in Settings > CI/CD > Variables: protected, and with the environment of the job sign, signing; "
+    "py-ci-project --check says what differs."
+)
 
 
 def test_a_key_that_only_the_signing_jobs_see(check: Program) -> None:

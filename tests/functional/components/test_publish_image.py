@@ -17,6 +17,12 @@ def test_a_protected_tag_gets_an_image(imaged: Imaged) -> None:
     assert not list(imaged.release.path.rglob(".registry"))
 
 
+def test_the_name_of_the_package_in_the_tag_is_not_in_that_of_the_image(imaged: Imaged) -> None:
+    done = imaged.release.retry("publish-image", event="tag another-v1.0.0")
+    assert done.results == {"publish-image": "passed"}, done.output
+    assert imaged.tags() == {"1.0.0-candidate", "1.0.0", "latest", "signatures"}
+
+
 def test_a_version_that_is_there_is_not_replaced(imaged: Imaged, evil: str) -> None:
     imaged.skopeo("copy", f"docker://{imaged.name}:evil", f"docker://{imaged.name}:1.0.0")
     done = imaged.release.retry("publish-image")
