@@ -25,6 +25,8 @@ HELP = "Bring a release of the template into the checkout in the current folder.
 LINK = ".cruft.json"
 # The user without rights, who is nobody everywhere.
 NOBODY = 65534
+# Seconds for a program that runs code of the template; Renovate ends this one after 15 minutes.
+LONGEST = 600
 # What a program needs to run, and nothing else of what Renovate knows.
 PASSED = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
@@ -151,8 +153,11 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
+            timeout=LONGEST,
             **identity,
         )
+    except subprocess.TimeoutExpired:
+        raise UpdateError(f"{command[0]} did not end in {LONGEST} seconds, as code of the template went on") from None
     except PermissionError:
         raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None
     finally:
