@@ -112,6 +112,7 @@ def find_renovate(cache: Path) -> Renovate:
                 shutil.rmtree(old)
             # That of the machine would do, and stay.
             places = [each for each in os.environ["PATH"].split(os.pathsep) if not Path(each, "renovate").exists()]
-            run("sh", INSTALL, folder, env={**os.environ, "PATH": os.pathsep.join(places), "UV_PYTHON": sys.executable})
+            env = {**os.environ, "PATH": os.pathsep.join(places), "UV_PYTHON": sys.executable}
+            run("sh", INSTALL, folder, "renovate", env=env)
             (folder / "made").touch()
     return Renovate(folder)
