@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the programs of the bot into a folder: `sh bot/install.sh FOLDER` makes FOLDER/bin/py-ci-fleet and, where the machine
-# has none, FOLDER/bin/renovate. All that is fetched is locked here by its hash.
+# Puts the programs of the bot into a folder: `sh bot/install.sh FOLDER` makes FOLDER/bin/py-ci-fleet and, with a last word
+# `renovate`, FOLDER/bin/renovate, where the machine has none. All that is fetched is locked here by its hash.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1/bin"
@@ -12,7 +12,7 @@ cat > "$folder/bin/py-ci-fleet" <<PROGRAM
 PYTHONPATH='$here' exec '$folder/venv/bin/python' -m tools.fleet "\$@"
 PROGRAM
 chmod +x "$folder/bin/py-ci-fleet"
-if ! command -v renovate > /dev/null; then
+if [ "${2-}" = renovate ] && ! command -v renovate > /dev/null; then
   mkdir -p "$folder/node"
   cp "$here/bot/node/package.json" "$here/bot/node/package-lock.json" "$folder/node"
   "$folder/venv/bin/npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix "$folder/node"

@@ -15,10 +15,11 @@ from typing import Any
 from filelock import FileLock
 
 from tools.commands import ROOT, run
+from tools.shared import digest
 
-# What the bot runs: `npm install --package-lock-only` in that folder locks it anew.
-LOCK = ROOT / "bot" / "node"
-VERSION = json.loads((LOCK / "package.json").read_text(encoding="utf-8"))["dependencies"]["renovate"]
+# How the bot installs it, and what that reads; `npm install --package-lock-only` in the folder `node` locks it anew.
+INSTALL = ROOT / "bot" / "install.sh"
+READ = (ROOT / "bot" / "node" / "package-lock.json", ROOT / "scripts" / "locks" / "fleet.txt")
 # What the tests run in is none of its business: it reads settings and tokens from there.
 PASSED = ("LANG", "NODE_COMPILE_CACHE", "NODE_EXTRA_CA_CERTS", "PATH", "TMPDIR")
 
@@ -38,13 +39,18 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Renovate:
-    """The program, in the folder where npm has put it."""
+    """The program, in the folder where the bot has installed it."""
 
     folder: Path
 
+    @property
+    def programs(self) -> Path:
+        """The folder with the command `renovate`."""
+        return self.folder / "bin"
+
     def run(self, script: str, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
         """Run one of its programs; return its output; fail with it where it fails."""
-        program = self.folder / "node_modules" / "renovate" / "dist" / script
+        program = self.folder / "node" / "node_modules" / "renovate" / "dist" / script
         with TemporaryDirectory() as home:
             clean = {name: value for name, value in os.environ.items() if name in PASSED}
             # Git says whose repository it trusts in the home, which is another one here.
@@ -98,16 +104,15 @@ def node(program: str) -> Path:
 
 
 def find_renovate(cache: Path) -> Renovate:
-    """Return Renovate, which npm installs into a folder that outlives the tests: it has hundreds of megabytes."""
-    folder = cache / VERSION
+    """Return Renovate as the bot installs it, in a folder that outlives the tests: it has hundreds of megabytes."""
+    folder = cache / digest([file.read_text(encoding="utf-8") for file in (INSTALL, *READ)])
     with FileLock(cache / "lock"):
-        if not folder.exists():
+        if not (folder / "made").exists():
             for old in filter(Path.is_dir, cache.iterdir()):
                 shutil.rmtree(old)
-            part = cache / f"{VERSION}.part"
-            part.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(LOCK / name, part)
-            run(node("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", part)
-            part.rename(folder)
+            # That of the machine would do, and stay.
+            places = [each for each in os.environ["PATH"].split(os.pathsep) if not Path(each, "renovate").exists()]
+            env = {**os.environ, "PATH": os.pathsep.join(places), "UV_PYTHON": sys.executable}
+            run("sh", INSTALL, folder, "renovate", env=env)
+            (folder / "made").touch()
     return Renovate(folder)

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 from tools.bare_runner import bare_executor, make_traversable
 from tools.browser import open_browser
 from tools.commands import commit_all, run
+from tools.gitlab_runner.program import find_gitlab_runner
 from tools.options import DECLARED
 from tools.requirements import MissingRequirementError, find_program
 from tools.runner import ANSWERS, Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
@@ -180,6 +181,12 @@ def podman(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def cosign(request: pytest.FixtureRequest) -> Path:
     """Cosign: that of the machine, or the pinned one, built once."""
     return find_cosign(request.config.cache.mkdir("cosign"))
+
+
+@pytest.fixture(scope="session")
+def gitlab_runner(request: pytest.FixtureRequest) -> Path:
+    """GitLab's own runner, built once."""
+    return find_gitlab_runner(request.config.cache.mkdir("gitlab-runner"))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,19 +62,31 @@ def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
     assert line.startswith("not looked at")
 
 
+def make(folder: Path, **answers: str | int) -> Path:
+    """Make the project of the bot."""
+    given = {"no_input": True, "default_config": True, "output_dir": str(folder)}
+    return Path(cookiecutter(str(ROOT), directory="bot", extra_context=answers, **given))
+
+
+def test_names_of_groups_are_words_of_a_command(tmp_path: Path) -> None:
+    script = yaml.safe_load((make(tmp_path) / ".gitlab-ci.yml").read_text(encoding="utf-8"))["plan"]["script"]
+    groups = "org/sub.group  a_b * --help $(touch made) `touch made` ~ 12"
+    command = ["sh", "-ec", f"{script[0]}\nprintf '%s\\n' \"$@\"", "sh", "left over"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PY_CI_GROUPS": groups},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    assert done.stdout.splitlines() == [f"--group={name}" for name in groups.split()]
+    assert [path.name for path in tmp_path.iterdir()] == ["template-bot"]
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
-    given = {"shards": shards, "template_project": "org/py-ci-template", "groups": 'a: b # "c"'}
-    made = Path(
-        cookiecutter(
-            str(ROOT),
-            directory="bot",
-            no_input=True,
-            default_config=True,
-            extra_context=given,
-            output_dir=str(tmp_path),
-        )
-    )
+    made = make(tmp_path, shards=shards, template_project="org/py-ci-template", groups='a: b # "c"')
     assert sorted(path.name for path in made.iterdir()) == [".gitlab-ci.yml", "README.md"]
     check(made / ".gitlab-ci.yml")
     pipeline = yaml.safe_load((made / ".gitlab-ci.yml").read_text(encoding="utf-8"))
@@ -85,6 +99,22 @@ def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
     assert all("extends" not in job if name == "pages" else job["extends"] == ".bot" for name, job in jobs.items())
     assert pipeline[".bot"]["environment"] == {"name": "template-bot", "action": "access"}
     assert "{{" not in (made / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_plan_that_no_job_has_made_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITLAB_TOKEN", "glpat-any")
+    monkeypatch.chdir(tmp_path)
+    words = ["drafts", "--gitlab", "http://127.0.0.1:1", "report-*.json"]
+    assert main(words) == 1
+    see, said = capsys.readouterr().err.splitlines()
+    assert see == "See docs/troubleshooting.md#fleet-drafts"
+    assert said == "plan.json is not there: the log of the job plan says why."
+    # Nobody has a release to get, and Renovate was stopped before its report was whole.
+    Path("plan.json").write_text('{"projects": []}', encoding="utf-8")
+    Path("report-1.json").write_text('{"repositories": ', encoding="utf-8")
+    assert main([*words, "report-1.json"]) == 0
 
 
 def test_without_a_token_one_line_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,13 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gitlab
+
+from tools.fleet.data import FleetError, plain
 
 HELP = "Mark merge requests of the bot that have conflicts as drafts."
 LABEL = "py-ci-template"
@@ -38,10 +41,15 @@ def main(arguments: argparse.Namespace) -> int:
     if not (token and arguments.gitlab):
         print(f"{EXPLAINED}\nSet GITLAB_TOKEN, and CI_SERVER_URL or --gitlab.", file=sys.stderr)
         return 1
-    projects = json.loads(arguments.plan.read_text(encoding="utf-8"))["projects"]
+    try:
+        projects = json.loads(arguments.plan.read_text(encoding="utf-8"))["projects"]
+    except (OSError, ValueError):
+        raise FleetError("fleet-drafts", f"{arguments.plan} is not there: the log of the job plan says why.") from None
     seen: dict[str, Any] = {}
     for report in arguments.reports:
-        seen |= json.loads(report.read_text(encoding="utf-8"))["repositories"]
+        # Where Renovate was stopped, there is none, or half of one.
+        with suppress(OSError, ValueError):
+            seen |= json.loads(report.read_text(encoding="utf-8"))["repositories"]
     wrong = []
     if arguments.reports:
         for project in projects:
@@ -72,7 +80,7 @@ def troubles(seen: dict[str, Any] | None) -> list[str]:
         for error in errors:
             said = (error["stderr"].strip().splitlines() or [""])[-1]
             if not said.startswith("Conflict: ") and problem["msg"] not in EXPECTED:
-                lines.append(f"{problem['msg']}: {said}".removesuffix(": "))
+                lines.append(plain(f"{problem['msg']}: {said}".removesuffix(": ")))
     return lines
 
 

@@ -1,27 +1,32 @@
 """Brings a release of the template into a checkout, for Renovate, which then commits what has changed.
 
 cruft renders both versions, and code of the template runs then: in clones without credentials, in an environment
-without tokens, and where this is root, as a user without rights. What it made is data: files are taken from there, and
-no git is asked in a repository that it could change.
+without tokens, and where this is root, as a user without rights. What it made is data: files are taken from there when
+nothing of it runs any more, and no git is asked in a repository that it could change.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.fleet.data import place
+from tools.fleet.data import place, plain
 
 HELP = "Bring a release of the template into the checkout in the current folder."
 LINK = ".cruft.json"
 # The user without rights, who is nobody everywhere.
 NOBODY = 65534
+# Seconds for a program that runs code of the template; Renovate ends this one after 15 minutes.
+LONGEST = 600
 # What a program needs to run, and nothing else of what Renovate knows.
 PASSED = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
@@ -44,10 +49,11 @@ def main(arguments: argparse.Namespace) -> int:
         conflicts = update(Path.cwd(), arguments.template, arguments.to)
     except UpdateError as error:
         print("See docs/troubleshooting.md#fleet-update of py-ci-template", file=sys.stderr)
-        print(f"The update to {arguments.to} could not be made: {error}", file=sys.stderr)
+        print(f"The update to {arguments.to} could not be made: {plain(str(error))}", file=sys.stderr)
         return 1
     for name in conflicts:
-        print(f"Conflict: both the template and the project have changed {name}", file=sys.stderr)
+        # In a comment of the bot GitLab would do what a line says that begins with a slash.
+        print(f"Conflict: both the template and the project have changed {plain(name)}", file=sys.stderr)
     return 1 if conflicts else 0
 
 
@@ -63,10 +69,13 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
         clone_project(checkout, work / "project")
         clone_template(template, work / "template")
         hand_over(work)
+        project = (work / "project").lstat()
         home = str(work / "home")
         renders = (sys.executable, "-P", "-m", "cruft", "update", "--skip-apply-ask", "--checkout", version)
         ask_nobody(work / "project", home, *renders, "--template-path", str(work / "template"))
         unmerged = ask_nobody(work / "project", home, "git", "diff", "--name-only", "--diff-filter=U", "-z")
+        if not os.path.samestat(project, (work / "project").lstat()):
+            raise UpdateError("the template has put another folder in the place of the project")
         take_files(work / "project", checkout)
         rejected = [f"{path.relative_to(work / 'project')}"[:-4] for path in sorted((work / "project").rglob("*.rej"))]
     mend_link(checkout, version)
@@ -90,6 +99,8 @@ def last_line(text: str) -> str:
 
 def read_link(checkout: Path) -> dict[str, object]:
     """Return the link to the template."""
+    if (checkout / LINK).is_symlink():
+        raise UpdateError(f"{LINK} is a symbolic link; take it back from an earlier commit")
     try:
         link = json.loads((checkout / LINK).read_text(encoding="utf-8"))
         if isinstance(link["template"], str) and isinstance(link["commit"], str):
@@ -132,6 +143,7 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
     env = {name: value for name, value in os.environ.items() if name in PASSED}
     env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1"}
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    adopt()
     try:
         done = subprocess.run(  # type: ignore[call-overload]
             command,
@@ -141,26 +153,58 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
+            timeout=LONGEST,
             **identity,
         )
+    except subprocess.TimeoutExpired:
+        raise UpdateError(f"{command[0]} did not end in {LONGEST} seconds, as code of the template went on") from None
     except PermissionError:
         raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None
+    finally:
+        end_what_is_left()
     if done.returncode:
         raise UpdateError(f"{' '.join(command[-6:])}: {last_line(done.stderr)}")
     return str(done.stdout)
+
+
+def adopt() -> None:
+    """Let what programs leave running be children of this one: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html"""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def end_what_is_left() -> None:
+    """Kill what a program has left running: it would change files while they are taken, and read those of others."""
+    while left := [int(process.name) for process in Path("/proc").glob("[0-9]*") if is_ours(process)]:
+        for number in left:
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)
+
+
+def is_ours(process: Path) -> bool:
+    """Tell whether a process is a child of this one."""
+    with suppress(OSError):
+        told = (process / "stat").read_text(encoding="utf-8", errors="replace")
+        # Its name, in parentheses, may hold any.
+        return int(told.rpartition(")")[2].split()[1]) == os.getpid()
+    return False
 
 
 def take_files(made: Path, checkout: Path) -> None:
     """Make the files of the checkout those of another folder; what was tracked and is not there is deleted.
 
     Links must be those that the checkout has: Renovate would commit what a link leads to, such as the environment of a
-    process.
+    process. Nothing is written beyond one. Git would run what a repository within the checkout says.
     """
     paths = [path for path in sorted(made.rglob("*")) if path.relative_to(made).parts[0] != ".git"]
-    for path in filter(Path.is_symlink, paths):
-        name = path.relative_to(made)
-        if not (checkout / name).is_symlink() or (checkout / name).readlink() != path.readlink():
+    for path in paths:
+        name, target = path.relative_to(made), checkout / path.relative_to(made)
+        if path.is_symlink() and not (target.is_symlink() and target.readlink() == path.readlink()):
             raise UpdateError(f"the template makes {name} a symbolic link, which the bot does not take")
+        if path.is_dir() and not path.is_symlink() and target.is_symlink():
+            raise UpdateError(f"the template makes {name} a folder, which is a symbolic link in the project")
+        if ".git" in name.parts:
+            raise UpdateError(f"the template makes {name}, which is for git alone")
     for tracked in filter(None, git(checkout, "ls-files", "-z").split("\0")):
         if not (made / tracked).exists() and not (made / tracked).is_symlink():
             (checkout / tracked).unlink(missing_ok=True)
@@ -172,7 +216,8 @@ def take_files(made: Path, checkout: Path) -> None:
             target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        shutil.copymode(path, target)
+        # All that git keeps of it.
+        target.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def mend_link(checkout: Path, version: str) -> None:

@@ -14,6 +14,13 @@ from tools.runner import Variable
 from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.runner_api import Build
 
+# After which a job runs, by its `when`, where it has no `needs`: `app/services/ci/process_build_service.rb` in GitLab.
+STARTS = {
+    "on_success": {"success", "skipped"},
+    "on_failure": {"failed"},
+    "always": {"success", "failed", "skipped"},
+}
+
 # How long a runner may take to start a job, and to end one that has run out of time.
 PATIENCE = 30
 
@@ -72,7 +79,8 @@ def run_pipeline(
         with course.lock:
             if course.take_what_has_ended():
                 since = time.monotonic()
-            course.start_what_is_ready(watches)
+            while course.start_what_is_ready(watches):
+                pass
             if not course.running:
                 break
         for runner in runners:
@@ -86,7 +94,8 @@ def run_pipeline(
             assert not late, f"{name} is {build.status}:\n{''.join(runner.log for runner in runners)}"
         time.sleep(0.05)
     ran = {name: plan.builds[name] for name in course.ran}
-    return Pipeline(number, ran, {name: result for name, result in course.results.items() if name in course.wanted})
+    ended = {name: result for name, result in course.results.items() if name in course.wanted and result != "skipped"}
+    return Pipeline(number, ran, ended)
 
 
 @dataclass
@@ -109,23 +118,41 @@ class Course:
         for name in self.left:
             self.results.pop(name, None)
 
-    def start_what_is_ready(self, watches: Mapping[str, Callable[[Build], None]]) -> None:
-        """Offer to the runners each job that may run now.
+    def start_what_is_ready(self, watches: Mapping[str, Callable[[Build], None]]) -> bool:
+        """Offer to the runners each job that may run now, and skip those that may not any more; tell of the latter.
 
         Of a group of jobs that share a resource, one runs at a time: https://docs.gitlab.com/ci/yaml/#resource_group
         """
+        skipped = False
         for name in list(self.left):
-            groups = {self.plan.job(other).get("resource_group") for other in self.running} - {None}
-            if self.is_ready(name) and self.plan.job(name).get("resource_group") not in groups:
+            state, when = self.state_before(name), self.plan.job(name).get("when", "on_success")
+            starts = STARTS[when] - ({"skipped"} if when == "on_success" and "needs" in self.plan.job(name) else set())
+            if state and state not in starts:
+                self.left.remove(name)
+                self.results[name] = "skipped"
+                skipped = True
+            groups = {self.plan.resource_group(other) for other in self.running} - {None}
+            if state in starts and self.plan.resource_group(name) not in groups:
                 self.left.remove(name)
                 self.attempts[name] = self.attempts.get(name, 0) + 1
                 api = self.plan.gitlab.runner_api
                 self.running[name] = api.enqueue(self.plan.project, self.plan.described(name), watches.get(name))
+        return skipped
 
-    def is_ready(self, name: str) -> bool:
-        """Tell whether a job may run: those before it, of those that are to run or have run, have passed."""
+    def state_before(self, name: str) -> str:
+        """Return how those of the jobs before one ended that are to run or have run; nothing where one has not ended.
+
+        `lib/gitlab/ci/status/composite.rb` in GitLab
+        """
         before = [other for other in self.plan.before(name) if other in self.wanted or other in self.results]
-        return all(self.results.get(other) in ("passed", "failed, allowed") for other in before)
+        ended = {self.results.get(other, "") for other in before}
+        if "" in ended:
+            return ""
+        if "skipped" in ended and ("needs" in self.plan.job(name) or ended == {"skipped"}):
+            return "skipped"
+        if ended <= {"passed", "failed, allowed", "skipped"}:
+            return "success"
+        return "failed" if "failed" in ended else "canceled"
 
     def take_what_has_ended(self) -> bool:
         """Take the result of each job that has ended, or run it once more; tell whether there is one."""

@@ -15,7 +15,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from tools.commands import run
+from tools.components import Loader
 from tools.expander import Expander
 from tools.gitlab_ci_local import arguments_of
 from tools.runner import Variable, divide
@@ -29,6 +32,7 @@ KEYWORDS = {
         "allow_failure",
         "artifacts",
         "before_script",
+        "cache",
         "coverage",
         "dependencies",
         "environment",
@@ -36,7 +40,7 @@ KEYWORDS = {
         "image",
         "interruptible",
     ),
-    *("needs", "parallel", "resource_group", "retry", "rules", "script", "stage", "timeout", "variables"),
+    *("needs", "parallel", "resource_group", "retry", "rules", "script", "stage", "timeout", "variables", "when"),
 }
 # The names under which reports are uploaded: `DEFAULT_FILE_NAMES` in `app/models/enums/ci/job_artifact.rb`.
 REPORTS = {
@@ -55,12 +59,12 @@ FAILURES = [
     "job_execution_timeout",
     "job_canceled",
 ]
-SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds(timeout: str | None) -> int:
     """Return how long a job may take: https://docs.gitlab.com/ci/yaml/#timeout; an hour is GitLab's default."""
-    return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+) (\w+?)s?\b", timeout or "1 hour"))
+    return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+) ?([hms])", timeout or "1h"))
 
 
 def flat(lines: Any) -> Iterator[str]:
@@ -105,9 +109,17 @@ class Plan:
         """The names of the jobs that the rules let run, by stage."""
         return sorted(self.expander.jobs(self.text, self.event), key=lambda name: self.stages.index(self.stage(name)))
 
+    @cached_property
+    def default(self) -> dict[str, Any]:
+        """What a job has that does not say otherwise: https://docs.gitlab.com/ci/yaml/#default
+
+        gitlab-ci-local passes on some of it.
+        """
+        return dict(yaml.load(self.text, Loader=Loader).get("default", {}))  # noqa: S506
+
     def job(self, name: str) -> dict[str, Any]:
         """Return the job as the file has it; those of a matrix are one."""
-        job: dict[str, Any] = self.expanded[name.partition(": [")[0]]
+        job: dict[str, Any] = {**self.default, **self.expanded[name.partition(": [")[0]]}
         assert not job.keys() - KEYWORDS, f"GitLab knows what this does not: {job.keys() - KEYWORDS}"
         return job
 
@@ -122,6 +134,20 @@ class Plan:
                 if name.endswith(f": [{','.join(values)}]"):
                     return dict(zip(row, values, strict=True))
         return {}
+
+    def written(self, name: str) -> dict[str, str]:
+        """Return the variables that the file gives a job."""
+        written = {**self.expanded.get("variables", {}), **self.job(name).get("variables", {}), **self.matrix(name)}
+        return {key: str(value) for key, value in written.items()}
+
+    def resource_group(self, name: str) -> str | None:
+        """Return what a job shares with others, of which one runs at a time.
+
+        `lib/gitlab/ci/pipeline/seed/processable/resource_group.rb`
+        """
+        known = {**self.predefined, **self.written(name)}
+        group = self.job(name).get("resource_group")
+        return group and re.sub(r"\$(?:(\w+)|{(\w+)})", lambda found: known.get(found[1] or found[2], ""), group)
 
     def before(self, name: str, artifacts: bool = False) -> list[str]:
         """Return the jobs that one waits for, or those whose `artifacts` it takes.
@@ -203,7 +229,6 @@ class Plan:
         if "CI_REGISTRY" in self.settings:
             secret["CI_REGISTRY_PASSWORD"] = token
         secret |= self.id_tokens(name, number)
-        written = {**self.expanded.get("variables", {}), **self.job(name).get("variables", {}), **self.matrix(name)}
         environment = self.job(name).get("environment")
         environment = environment["name"] if isinstance(environment, dict) else environment
         if environment:
@@ -211,7 +236,7 @@ class Plan:
         settings, set_by_gitlab = divide(self.settings, self.predefined["CI_COMMIT_REF_PROTECTED"] == "true")
         given = {key: Variable(value) for key, value in {**self.predefined, **own, **set_by_gitlab}.items()}
         given |= {key: Variable(value, masked=True) for key, value in secret.items()}
-        given |= {key: Variable(str(value)) for key, value in written.items()}
+        given |= {key: Variable(value) for key, value in self.written(name).items()}
         for other in self.providers(name):
             given |= {key: Variable(value) for key, value in self.builds[other].dotenv.items()}
         given |= {key: setting for key, setting in settings.items() if fnmatch(environment or "", setting.environment)}
@@ -291,6 +316,7 @@ class Plan:
             "variables": variables,
             "steps": [{"name": "script", "script": commands, "timeout": timeout, "when": "on_success"}],
             "image": job["image"] if isinstance(job.get("image"), dict) else {"name": job.get("image", "")},
+            "cache": list(self.caches(job.get("cache", []))),
             "artifacts": list(self.artifacts(job.get("artifacts", {}))),
             "dependencies": [
                 {
@@ -311,6 +337,22 @@ class Plan:
             "coverage": job.get("coverage"),
         }
 
+    def caches(self, declared: Any) -> Iterator[dict[str, Any]]:
+        """Return what a runner keeps for later pipelines: `cache` in `app/models/ci/build.rb`.
+
+        Those of branches that are not protected have caches of their own.
+        """
+        suffix = "protected" if self.predefined["CI_COMMIT_REF_PROTECTED"] == "true" else "non_protected"
+        for cache in declared if isinstance(declared, list) else [declared]:
+            yield {
+                "key": f"{cache.get('key', 'default')}-{suffix}",
+                "untracked": cache.get("untracked", False),
+                "paths": cache.get("paths", []),
+                "policy": cache.get("policy", "pull-push"),
+                "when": cache.get("when", "on_success"),
+                "fallback_keys": [f"{key}-{suffix}" for key in cache.get("fallback_keys", [])],
+            }
+
     def artifacts(self, artifacts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Return what a runner is to upload: an archive, and each report by itself."""
         if "paths" in artifacts:
@@ -319,6 +361,7 @@ class Plan:
                 "artifact_format": "zip",
                 "paths": artifacts["paths"],
                 "when": artifacts.get("when", "on_success"),
+                "expire_in": artifacts.get("expire_in"),
             }
         for kind, paths in artifacts.get("reports", {}).items():
             report = {"coverage_report": paths["coverage_format"]}.get(kind, kind) if isinstance(paths, dict) else kind

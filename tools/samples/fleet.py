@@ -8,18 +8,23 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from tools.commands import commit_all, run
+from tools.expander import Expander
+from tools.gitlab_runner.pipeline import Pipeline, run_pipeline
+from tools.gitlab_runner.runner import Runner
 from tools.options import DECLARED, ROOT
-from tools.renovate import Renovate, node
-from tools.runner import Pipeline, Variable, run_pipeline, shell_executor
+from tools.renovate import Renovate
+from tools.runner import Variable, shell_executor
+from tools.stand_ins.gitlab_project import Project
 from tools.stand_ins.gitlab_rest.access import Level, User
-from tools.stand_ins.gitlab_rest.projects import SharedProject
+from tools.stand_ins.gitlab_rest.projects import SharedProject, now
 from tools.stand_ins.gitlab_rest.server import SharedGitLab
 from tools.template import edit, tagged_copy
 
@@ -63,15 +68,22 @@ class Run:
 
 @dataclass
 class Organisation:
-    """What the bot works with, in a folder of its own; `projects` are by the last part of their paths."""
+    """What the bot works with, in a folder of its own; `projects` are by the last part of their paths.
+
+    The pipeline of the bot's project runs on GitLab's own runner, whose program is `gitlab_runner`; `planned` is the
+    newest plan that it has made.
+    """
 
     folder: Path
     gitlab: SharedGitLab
     renovate: Renovate
     python: Path
+    gitlab_runner: Path
+    expander: Expander
     template: Path = field(init=False)
     bot: User = field(init=False)
     projects: dict[str, SharedProject] = field(default_factory=dict)
+    planned: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bot = self.gitlab.add_user("bot", {"org": Level.DEVELOPER})
@@ -119,64 +131,75 @@ class Organisation:
         run(sys.executable, "-c", MAKE, clone, json.dumps(answers), cwd=self.working(""))
         for name in projects:
             commit_all(self.working(name), "Create the project")
-            self.projects[name] = self.gitlab.share_project(f"org/{name}")
 
     def working(self, name: str) -> Path:
         """Return where somebody works on a project."""
         return self.folder / "projects" / name
 
     def push(self, *names: str) -> None:
-        """Push the work on projects."""
+        """Push the work on projects, which are on GitLab from then on."""
         for name in names:
             commit_all(self.working(name), "Work")
+            if name not in self.projects:
+                self.projects[name] = self.gitlab.share_project(f"org/{name}")
             target = self.projects[name].git.folder / ".git"
             run("git", "push", "--quiet", "--force", target, "HEAD:main", cwd=self.working(name))
+            self.projects[name].last_activity_at = now()
 
-    def plan(self, versions: dict[str, str | None], automerge: Sequence[str] = ()) -> Path:
-        """Write the plan with the newest release that each project may get."""
-        projects = [
-            {"path": f"org/{name}", "wave": "normal", "version": version, "automerge": name in automerge}
-            for name, version in versions.items()
-        ]
-        file = self.folder / "plan.json"
-        file.write_text(json.dumps({"template": self.address, "projects": projects}), encoding="utf-8")
-        return file
+    @property
+    def plan(self) -> Path:
+        """The plan that Renovate reads."""
+        return self.folder / "plan.json"
 
+    @property
+    def versions(self) -> dict[str, str | None]:
+        """The release that each project may get by the newest plan."""
+        return {each["path"].removeprefix("org/"): each["version"] for each in self.planned["projects"]}
+
+    def select(self, *names: str) -> None:
+        """Let Renovate read only of these projects in the newest plan."""
+        projects = [each for each in self.planned["projects"] if each["path"].removeprefix("org/") in names]
+        self.plan.write_text(json.dumps({**self.planned, "projects": projects}), encoding="utf-8")
+
+    @cached_property
     def programs(self) -> Path:
-        """Return the folder with the programs of the bot; anybody may run them, as code of the template does."""
+        """The folder with the programs of the bot; anybody may run them, as code of the template does."""
         folder = self.folder / "bot"
-        if not folder.exists():
-            (folder / "bin").mkdir(parents=True)
-            script = self.renovate.folder / "node_modules" / "renovate" / "dist" / "renovate.js"
-            program = folder / "bin" / "renovate"
-            program.write_text(f'#!/bin/sh\nexec {node("node")} {script} "$@"\n', encoding="utf-8")
-            program.chmod(0o755)
-            env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "UV_PYTHON": str(self.python)}
-            run("sh", ROOT / "bot" / "install.sh", folder, env=env)
+        env = {**os.environ, "PATH": self.path, "UV_PYTHON": str(self.python)}
+        run("sh", ROOT / "bot" / "install.sh", folder, env=env)
         return folder / "bin"
+
+    @property
+    def path(self) -> str:
+        """Where a machine has its programs that has Renovate."""
+        return f"{self.renovate.programs}:{os.environ['PATH']}"
 
     def environment(self, token: str, **more: str) -> dict[str, str]:
         """Return what the bot's job has in its environment."""
         # A job begins with nothing.
         state = Path(mkdtemp(prefix="state-", dir=self.folder))
-        rules = [{"enabled": False}, {"matchHost": self.gitlab.url, "enabled": True}]
         kept = ("LANG", "NODE_COMPILE_CACHE")
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},
-            "PATH": f"{self.programs()}:{os.environ['PATH']}",
+            "PATH": f"{self.programs}:{self.path}",
             "HOME": str(state),
             "CI_SERVER_URL": self.gitlab.url,
             "GITLAB_TOKEN": token,
             "LOG_LEVEL": "info",
             "RENOVATE_BASE_DIR": str(state / "renovate"),
             "RENOVATE_CONFIG_FILE": str(ROOT / "bot" / "config.js"),
-            # Nothing else than the GitLab of the test is asked.
-            "RENOVATE_HOST_RULES": json.dumps(rules),
+            "RENOVATE_HOST_RULES": self.rules,
             **more,
         }
 
-    def in_the_pipeline(self, gitlab_ci_local: str, **variables: str) -> Pipeline:
-        """Run the pipeline of the bot's project as a schedule does, with the plan that there is."""
+    @property
+    def rules(self) -> str:
+        """What lets Renovate ask nobody but the GitLab of the test."""
+        return json.dumps([{"enabled": False}, {"matchHost": self.gitlab.url, "enabled": True}])
+
+    @cached_property
+    def bot_project(self) -> Project:
+        """The project of the bot, as the command makes it."""
         made = run(
             *(sys.executable, "-m", "cookiecutter", ROOT, "--directory", "bot", "--no-input", "-o", self.folder),
             *("template_project=org/py-ci-template", f"template_version={FIRST}", "groups=org", "shards=2"),
@@ -184,31 +207,46 @@ class Organisation:
         )
         assert not made, made
         path = self.folder / "template-bot"
-        # What makes the plan is another program.
-        pipeline = path / ".gitlab-ci.yml"
-        text, count = re.subn(
-            "py-ci-fleet plan .*", f"cp {self.folder / 'plan.json'} .", pipeline.read_text(encoding="utf-8")
-        )
-        assert count == 1
-        pipeline.write_text(text, encoding="utf-8")
         run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=path)
         commit_all(path)
         here = self.gitlab.add_project("org/template-bot", path)
         self.home.allowed.append(here)
-        env = self.environment("", **variables)
-        kept = {name: value for name, value in env.items() if name.startswith("RENOVATE_HOST") or name in variables}
+        return here
+
+    def ask_for(self, old: str, new: str) -> None:
+        """Let somebody change what the pipeline of the bot does."""
+        assert self.bot_project.repository
+        edit(self.bot_project.repository / ".gitlab-ci.yml", old, new)
+        commit_all(self.bot_project.repository)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """GitLab's own runner, which is still to be started; what it keeps in its cache is for all pipelines."""
+        executor = shell_executor([self.renovate.programs])
+        return Runner(self.gitlab_runner, self.folder / "runner", self.gitlab, executor, concurrent=2)
+
+    def in_the_pipeline(
+        self,
+        *jobs: str,
+        earlier: Pipeline | None = None,
+        event: str = "protected schedule",
+        variables: Mapping[str, str] | None = None,
+    ) -> Pipeline:
+        """Run the pipeline of the bot's project, or some of its jobs; the plan that it makes is the newest."""
+        given = {"UV_PYTHON": str(self.python), "RENOVATE_HOST_RULES": self.rules, **(variables or {})}
         settings = {
-            **self.gitlab.variables(here),
-            **{name: Variable(value) for name, value in kept.items()},
-            "UV_PYTHON": Variable(str(self.python)),
-            "GITLAB_TOKEN": Variable(self.bot.token, protected=True, environment="template-bot"),
+            **{name: Variable(value, raw=True) for name, value in given.items()},
+            "GITLAB_TOKEN": Variable(self.bot.token, protected=True, environment="template-bot", masked=True),
         }
-        executor = shell_executor([self.programs()])
-        return run_pipeline(gitlab_ci_local, path, self.template, executor, "protected schedule", settings)
+        done = run_pipeline([self.runner], self.bot_project, self.expander, event, settings, jobs=jobs, earlier=earlier)
+        if "plan.json" in (files := done.builds["plan"].files if "plan" in done.builds else {}):
+            self.planned = json.loads(files["plan.json"])
+            self.select(*self.versions)
+        return done
 
     def start(self, *command: str, token: str = "", **more: str) -> Run:
         """Start a program of the bot."""
-        env = self.environment(token or self.bot.token, PLAN=str(self.folder / "plan.json"), **more)
+        env = self.environment(token or self.bot.token, PLAN=str(self.plan), **more)
         folder = Path(env["HOME"])
         process = subprocess.Popen(
             command,
@@ -224,12 +262,17 @@ class Organisation:
     def drafts(self, *runs: Run, token: str = "") -> tuple[int, str]:
         """Let the bot mark drafts after some runs of Renovate; return the exit status and what it printed."""
         reports = [str(report) for run in runs for report in run.folder.glob("report-*.json")]
-        done = self.start("py-ci-fleet", "drafts", "--plan", str(self.folder / "plan.json"), *reports, token=token)
+        done = self.start("py-ci-fleet", "drafts", "--plan", str(self.plan), *reports, token=token)
         return done.wait(), done.log
 
     def merge_requests(self, name: str) -> list[dict[str, Any]]:
         """Return the merge requests of a project."""
         return self.projects[name].records["merge_requests"]
+
+    def place(self, name: str) -> str:
+        """Return the branch that has the release: the bot's, as long as it is not merged."""
+        (request,) = self.merge_requests(name)
+        return "main" if request["state"] == "merged" else "renovate/py-ci-template"
 
     def of_branch(self, name: str, file: str, branch: str = "renovate/py-ci-template") -> str:
         """Return a file of a branch of a project; empty where it is not there."""

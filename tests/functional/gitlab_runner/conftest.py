@@ -13,18 +13,11 @@ import pytest
 
 from tools.bare_runner import make_traversable
 from tools.gitlab_runner.engine import Engine, docker_engine
-from tools.gitlab_runner.program import find_gitlab_runner
 from tools.gitlab_runner.runner import NewRunner, Runner, User
 from tools.requirements import MissingRequirementError
 from tools.runner import Executor, shell_executor
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.images import Podman
-
-
-@pytest.fixture(scope="session")
-def gitlab_runner(request: pytest.FixtureRequest) -> Path:
-    """GitLab's own runner, built once."""
-    return find_gitlab_runner(request.config.cache.mkdir("gitlab-runner"))
 
 
 @pytest.fixture

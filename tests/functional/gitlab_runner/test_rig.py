@@ -22,6 +22,7 @@ from tools.stand_ins.gitlab_project import Project
 
 PIPELINE = """
 stages: [one, two]
+default: {timeout: 2 minutes}
 
 hands-on:
   stage: one
@@ -59,10 +60,23 @@ needs-what-failed:
   stage: two
   script: ["true"]
 
+whatever-happened:
+  needs: [needs-what-failed]
+  stage: two
+  when: always
+  script: ["true"]
+
+only-then:
+  needs: [breaks]
+  stage: two
+  when: on_failure
+  script: ["true"]
+
 breaks:
   stage: one
   script: ["false"]
   needs: []
+  cache: {key: $CI_COMMIT_REF_NAME, paths: [kept]}
   allow_failure: {exit_codes: 3}
 
 identified:
@@ -78,11 +92,13 @@ not-identified:
 alone:
   stage: one
   parallel: {matrix: [{NUMBER: ["1", "2"]}]}
-  resource_group: one
+  variables: {SHARED: one}
+  resource_group: the $SHARED
   script: [sleep 2]
 
 beside:
   stage: one
+  resource_group: another
   script: [sleep 2]
 
 goes-on:
@@ -150,9 +166,17 @@ def test_jobs_get_what_they_should(here: Project, runner: Runner, gitlab: GitLab
 
 
 def test_what_needs_a_job_that_failed_does_not_run(here: Project, runner: Runner, expander: Expander) -> None:
+    """What runs whatever happened, or then alone, does."""
+    jobs = ["breaks", "needs-what-failed", "whatever-happened", "only-then"]
     with runner:
-        done = run_pipeline([runner], here, expander, "branch", VARIABLES, ["breaks", "needs-what-failed"])
-    assert done.results == {"breaks": "failed"}
+        done = run_pipeline([runner], here, expander, "branch", VARIABLES, jobs)
+    assert done.results == {"breaks": "failed", "whatever-happened": "passed", "only-then": "passed"}
+    told = done.builds["breaks"].described
+    assert told["runner_info"] == {"timeout": 120}
+    # Pipelines of protected branches have a cache of their own.
+    assert [(cache["key"], cache["policy"]) for cache in told["cache"]] == [
+        ("$CI_COMMIT_REF_NAME-non_protected", "pull-push")
+    ]
     assert done.log("breaks").splitlines()[-1] == "ERROR: Job failed: exit status 1"
 
 

@@ -51,6 +51,8 @@ func main() {
 		// The scripts of jobs call these, and the docker executor the last.
 		helpers.NewArtifactsDownloaderCommand(),
 		helpers.NewArtifactsUploaderCommand(),
+		helpers.NewCacheArchiverCommand(),
+		helpers.NewCacheExtractorCommand(),
 		helpers.NewCacheInitCommand(),
 	}
 	log.ConfigureLogging(app)

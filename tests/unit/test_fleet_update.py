@@ -1,0 +1,120 @@
+"""What the bot takes from code of the template, which may be hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tools.commands import commit_all, run
+from tools.fleet import update
+from tools.fleet.__main__ import main
+from tools.options import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of a project with a link to the template, and one that leads out of the checkout."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (tmp_path / "outside").mkdir()
+    (folder / "notes").symlink_to("../outside")
+    link = {"template": str(tmp_path / "template"), "commit": "0" * 40, "checkout": "1.0.0"}
+    (folder / ".cruft.json").write_text(json.dumps(link), encoding="utf-8")
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
+    commit_all(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sub/.git/config", "the template makes sub/.git, which is for git alone"),
+        ("notes/program", "the template makes notes a folder, which is a symbolic link in the project"),
+    ],
+)
+def test_what_would_lead_out_of_the_checkout_is_not_taken(name: str, said: str, checkout: Path, tmp_path: Path) -> None:
+    """A repository in a repository may name a program that git runs; who writes beyond a link writes as root."""
+    made = tmp_path / "made"
+    for file in ("a-file", ".cruft.json", name):
+        (made / file).parent.mkdir(parents=True, exist_ok=True)
+        (made / file).write_text("of the template", encoding="utf-8")
+    with pytest.raises(update.UpdateError, match=f"^{said}$"):
+        update.take_files(made, checkout)
+    assert run("git", "status", "--porcelain", cwd=checkout) == ""
+    assert not [*(tmp_path / "outside").iterdir()]
+
+
+def test_of_a_file_only_that_it_can_run_is_taken(checkout: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    for name, mode in (("program", 0o6777), ("data", 0o666)):
+        (made / name).write_text(name, encoding="utf-8")
+        (made / name).chmod(mode)
+    (made / "notes").symlink_to("../outside")
+    update.take_files(made, checkout)
+    assert [(checkout / name).stat().st_mode & 0o7777 for name in ("program", "data")] == [0o755, 0o644]
+
+
+def test_a_folder_in_the_place_of_the_project_is_not_taken(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = tmp_path / "template"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", template)
+    (template / "README.md").touch()
+    commit_all(template)
+
+    def swap(folder: Path, *_: str) -> str:
+        if not folder.is_symlink():
+            folder.rename(folder.with_name("away"))
+            folder.symlink_to("/proc/self")
+        return ""
+
+    monkeypatch.setattr(update, "ask_nobody", swap)
+    with pytest.raises(update.UpdateError, match="another folder in the place of the project"):
+        update.update(checkout, str(template), "1.0.0")
+    assert run("git", "status", "--porcelain", cwd=checkout) == ""
+
+
+def test_a_link_that_is_a_symbolic_one_is_refused(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".cruft.json").rename(tmp_path / "outside" / "link.json")
+    (checkout / ".cruft.json").symlink_to("../outside/link.json")
+    commit_all(checkout)
+    with pytest.raises(update.UpdateError, match="is a symbolic link"):
+        update.update(checkout, str(tmp_path / "template"), "1.0.0")
+
+
+def test_a_name_is_one_line_of_a_comment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """GitLab would do what a line says: https://docs.gitlab.com/user/project/quick_actions/"""
+    monkeypatch.setattr(update, "update", lambda *_: ["a\n```\n/merge\n"])
+    assert main(["update", "--to", "1.0.0", "--template", "any"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "Conflict: both the template and the project have changed a ``` /merge "
+    ]
+
+
+@pytest.mark.parametrize(("output", "said"), [("> /dev/null 2>&1", "ended"), ("", "sh did not end in 1 seconds")])
+def test_nothing_of_the_template_runs_on(output: str, said: str) -> None:
+    """Whoever holds the output open would let the bot wait."""
+    seconds = f"600{os.getpid()}"
+    code = """if True:
+        import pathlib, sys
+        from tools.fleet import update
+        update.LONGEST = 1
+        try:
+            update.ask_nobody(pathlib.Path("/"), "/", "sh", "-c", sys.argv[1])
+            print("ended")
+        except update.UpdateError as error:
+            print(error)
+    """
+    leaves = f"setsid sh -c 'sleep {seconds} & sleep {seconds}' {output} &"
+    assert run(sys.executable, "-c", code, leaves, cwd=ROOT).startswith(said)
+    running = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            running.append(process.read_bytes())
+    assert f"sleep\0{seconds}\0".encode() not in running
