@@ -34,7 +34,7 @@ from tools.stand_ins.registry import Registry
 from tools.stand_ins.sigstore import Sigstore, find_sigstore
 
 # The tests of one project share a worker, which then runs its first jobs once; of Sigstore, one runs at a time.
-GROUPS = {"_imaged": "image", "documented": "documentation", "sigstore_services": "sigstore"}
+GROUPS = {"_imaged": "image", "billed": "audit", "documented": "documentation", "sigstore_services": "sigstore"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
