@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 import yaml
 
 COMPONENTS = Path(__file__).parent / "templates"
-XMLRUNNER = "coverage run -m xmlrunner discover --start-directory tests --top-level-directory . --output-file junit.xml"
+# A shard has a runner of its own.
+XMLRUNNER = (
+    'coverage run -m "${PY_CI_XMLRUNNER:-xmlrunner}" discover --start-directory tests --top-level-directory .'
+    " --output-file junit.xml"
+)
 IDENTITY = "--key cosign.pub --insecure-ignore-tlog"
 # Whom the public Sigstore and PyPI want identity tokens for; the components say the same.
 SIGSTORE, PYPI = "sigstore", "pypi"

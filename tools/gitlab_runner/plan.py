@@ -119,7 +119,7 @@ class Plan:
         """Return the variables that make this job of its matrix: https://docs.gitlab.com/ci/yaml/#parallelmatrix"""
         for row in self.job(name).get("parallel", {}).get("matrix", []):
             for values in itertools.product(*row.values()):
-                if name.endswith(f": [{', '.join(values)}]"):
+                if name.endswith(f": [{','.join(values)}]"):
                     return dict(zip(row, values, strict=True))
         return {}
 

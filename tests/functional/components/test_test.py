@@ -72,6 +72,31 @@ def test_a_python_that_the_runner_lacks(project: BakedProject, pipe: Pipe, warm:
     assert done.last_line("test: [3.99]").startswith("Choose an image or a runner that has Python 3.99")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "builder"),
+    [
+        ("[project]\n", "[project]\n", "the job"),
+        ("[project]\n", "[tool.uv]\n\n[project]\n", "uv"),
+        # Asks for one more package to make an editable install.
+        (
+            'requires = ["setuptools>=77.0.3", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n',
+            'requires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n\n'
+            '[tool.hatch]\nbuild.dev-mode-exact = true\nversion.source = "vcs"\n',
+            "uv",
+        ),
+    ],
+)
+def test_the_build_backend_is_started_once_where_it_needs_no_more(
+    old: str, new: str, builder: str, project: BakedProject, pipe: Pipe, python: str, warm: dict[str, str]
+) -> None:
+    edit(project, "pyproject.toml", old, new)
+    job = f"test: [{python}]"
+    done = pipe(project.path, job, variables=warm)
+    assert done.results == {job: "passed"}, done.log(job)
+    assert ("Built my-service" in done.log(job)) == (builder == "uv")
+    assert ("/.venv/wheels/my_service-" in done.log(job)) == (builder == "the job")
+
+
 def add(project: BakedProject, name: str, text: str) -> None:
     """Add a text to the end of a file of a project."""
     with (project.path / name).open("a", encoding="utf-8") as file:

@@ -1,0 +1,81 @@
+"""Tests in shards on GitLab's own runner."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tools.commands import commit_all
+from tools.expander import Expander
+from tools.gitlab_runner.pipeline import run_pipeline
+from tools.gitlab_runner.runner import NewRunner
+from tools.samples.baked import TESTS, Bake, edit
+from tools.stand_ins.gitlab import GitLab
+
+
+def names(report: str) -> list[tuple[str | None, str | None]]:
+    """Return the names of the tests in a JUnit report."""
+    return [(case.get("classname"), case.get("name")) for case in ET.fromstring(report).iter("testcase")]  # noqa: S314
+
+
+@pytest.mark.parametrize("suite", ["pytest", "unittest"])
+def test_every_test_runs_once_and_a_shard_is_retried_alone(
+    suite: str,
+    bake: Bake,
+    new_runner: NewRunner,
+    gitlab: GitLab,
+    expander: Expander,
+    python: str,
+    warm: dict[str, str],
+) -> None:
+    """With random order and pytest-xdist; unittest has two modules, and a shard has none of them."""
+    shards = 2 if suite == "pytest" else 3
+    project = bake(_python_versions=[python], python_version=python, test_runner=suite, kind="command")
+    edit(
+        project, ".gitlab-ci.yml", f'python_versions: ["{python}"]', f'python_versions: ["{python}"], shards: {shards}'
+    )
+    if suite == "pytest":
+        edit(project, "pyproject.toml", '"pytest-cov>=7"', '"pytest-cov>=7", "pytest-randomly", "pytest-xdist"')
+    (project.path / "tests" / "test_more.py").write_text(
+        "import unittest\n\n\nclass More(unittest.TestCase):\n    def test_more(self): ...\n", encoding="utf-8"
+    )
+    commit_all(project.path)
+    here = gitlab.add_project("your-group/my-service", project.path)
+    jobs = [f"test: [{python},{number}/{shards}]" for number in range(1, shards + 1)]
+    variables = {**warm, "PYTEST_ADDOPTS": "-n 1", "PYTEST_PLUGINS": ""}
+    with new_runner(concurrent=2) as runner:
+        done = run_pipeline([runner], here, expander, "branch", variables, jobs=[*jobs, "coverage"])
+        assert done.results == dict.fromkeys([*jobs, "coverage"], "passed"), done.output
+        again = run_pipeline([runner], here, expander, "branch", variables, jobs=[jobs[0], "coverage"], earlier=done)
+    assert again.results == dict.fromkeys([jobs[0], "coverage"], "passed"), again.output
+    ran = [names(done.builds[job].report("junit")) for job in jobs]
+    assert sorted(names(again.builds[jobs[0]].report("junit"))) == sorted(ran[0])
+    assert len({name for part in ran for name in part}) == sum(map(len, ran)) == TESTS["command"][suite] + 1
+    assert sorted(map(bool, ran)) == [*([False] if suite == "unittest" else []), True, True]
+    assert done.coverage == again.coverage == 100
+    known = json.loads(done.builds["coverage"].files[".test-durations.json"])
+    assert len(known) == TESTS["command"][suite] + 1
+
+
+def test_coverage_names_a_test_that_no_shard_has_run(
+    bake: Bake, new_runner: NewRunner, gitlab: GitLab, expander: Expander, python: str, warm: dict[str, str]
+) -> None:
+    project = bake(_python_versions=[python], python_version=python, kind="command")
+    edit(project, ".gitlab-ci.yml", f'["{python}"]', f'["{python}"], shards: 2')
+    # Its name differs from job to job.
+    (project.path / "tests" / "test_odd.py").write_text(
+        "import os\n\nimport pytest\n\n\n"
+        '@pytest.mark.parametrize("job", [os.environ["CI_JOB_ID"]])\ndef test_odd(job): ...\n',
+        encoding="utf-8",
+    )
+    commit_all(project.path)
+    here = gitlab.add_project("your-group/my-service", project.path)
+    jobs = [f"test: [{python},1/2]", f"test: [{python},2/2]", "coverage"]
+    with new_runner(concurrent=2) as runner:
+        done = run_pipeline([runner], here, expander, "branch", warm, jobs=jobs)
+    assert done.results["coverage"] == "failed", done.output
+    assert "tests.test_odd.test_odd[" in done.log("coverage")
+    assert "; not collected by " in done.log("coverage")
+    assert "#tests-not-once" in done.log("coverage")
