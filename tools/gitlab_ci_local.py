@@ -76,7 +76,8 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     state.mkdir(exist_ok=True)
     git_config = state / "gitconfig"
     git_config.write_text(f'[url "{template}"]\n{answered}', encoding="utf-8")
-    return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config)}
+    # A bash of level one whose input is a socket, as Node's is, reads the person's `.bashrc`, as for a remote login.
+    return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config), "SHLVL": "1"}
 
 
 def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ from tools.stand_ins.registry import Registry
 from tools.stand_ins.sigstore import Sigstore, find_sigstore
 
 # The tests of one project share a worker, which then runs its first jobs once; of Sigstore, one runs at a time.
-GROUPS = {"_imaged": "image", "sigstore_services": "sigstore"}
+GROUPS = {"_imaged": "image", "billed": "audit", "documented": "documentation", "sigstore_services": "sigstore"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -94,12 +94,14 @@ def warm(
     """
 
     def make(cache: Path) -> None:
-        project = bake(kind="command")
+        project = bake(kind="command", docs=True)
+        oldest, newest = next(iter(pythons)), next(reversed(pythons))
         env = {**os.environ, "UV_CACHE_DIR": str(cache)}
-        for version in {next(iter(pythons)), next(reversed(pythons))}:
+        # Only the job `test` runs on more than one.
+        for version, names in {newest: ["test"], oldest: ["lint", "docs"]}.items():
             python = pythons[version] / f"python{version}"
             project.run("uv", "venv", "--quiet", "--seed", "--clear", "--python", python, env=env)
-            tools = ("--editable", ".", "--group", "lint", "--group", "test")
+            tools = ("--editable", ".", *(f"--group={name}" for name in names))
             project.run("uv", "pip", "install", "--quiet", "--python", ".venv", *tools, env=env)
             # Also what built the project; it is linked into environments as it is here. mypy is compiled already, and
             # a file for another Python is none of ours.

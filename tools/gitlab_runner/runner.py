@@ -67,10 +67,11 @@ class Runner:
         ours = ("CI_", "GITLAB_", "GIT_", "PYTEST_", "PYTHON", "TMPDIR", "TOX_", "VIRTUAL_ENV")
         env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         env |= self.executor.environment
+        # A login shell reads what is in the home, such as a person's `.bashrc`.
+        env["HOME"] = str(self.user.home if self.user else self.folder)
         who: dict[str, Any] = {}
         if self.user:
             who = {"user": self.user.number, "group": self.user.number, "extra_groups": []}
-            env["HOME"] = str(self.user.home)
             for path in (self.folder, configuration):
                 os.chown(path, self.user.number, self.user.number)
         command = [str(self.program), "run", f"--config={configuration}", f"--working-directory={self.folder}"]

@@ -15,7 +15,7 @@ from tools.expander import Expander
 from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.plan import Plan
 from tools.gitlab_runner.runner import REACHED, NewRunner, Runner
-from tools.runner import Variable, shell_executor
+from tools.runner import Pipe, Variable, shell_executor
 from tools.stand_ins.client import job
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import Project
@@ -201,6 +201,31 @@ def test_jobs_run_side_by_side_but_those_that_share_a_resource(
     first, second, beside = (done.builds[job] for job in jobs)
     assert first.ended <= second.began
     assert beside.began < first.ended
+
+
+def test_no_job_reads_what_a_person_has_set_for_their_shell(
+    new_runner: NewRunner,
+    gitlab: GitLab,
+    pipe: Pipe,
+    expander: Expander,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With gitlab-ci-local too, whose bash takes itself for one of a remote login where no shell started it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in (".profile", ".bashrc"):
+        (home / name).write_text(f"touch '{home}/read'\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SHLVL", raising=False)
+    folder = tmp_path / "another"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", folder)
+    (folder / ".gitlab-ci.yml").write_text("job:\n  script: [id]\n", encoding="utf-8")
+    assert pipe(folder).results == {"job": "passed"}
+    with new_runner() as runner:
+        done = run_pipeline([runner], gitlab.add_project("group/another", folder), expander)
+    assert done.results == {"job": "passed"}, done.output
+    assert not (home / "read").exists()
 
 
 def test_a_newer_commit_ends_what_may_be_interrupted(here: Project, runner: Runner, expander: Expander) -> None:
