@@ -67,7 +67,7 @@ def main() -> None:
     for runners, shards, start, interruptible in cases:
         median, late, busy = simulate(runners, shards, start, interruptible=interruptible)
         said = "yes" if interruptible else "no"
-        print(f"{runners:7}  {shards:6}  {start:5.0f}  {said:>13}  {median:6.1f}  {late:9.1f}  {busy:4.0%}")
+        print(f"{runners:7}  {shards:6}  {start:5.0f}  {said:>13}  {median:6.1f}  {late:9.1f}  {100 * busy:3.0f}%")
     for shards in (1, 4, 8):
         jobs = REQUESTS * PUSHES * (shards + len(OTHERS))
         print(f"{shards} shards: {jobs} jobs a day, {jobs / SECONDS_A_DAY:.2f} a second,", end=" ")

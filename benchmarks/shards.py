@@ -142,7 +142,7 @@ def main() -> int:
                 one = one or done.path
                 print(
                     f"{size:5}  {shards:6}  {done.path:13.1f}  {done.path / one:10.2f}  {sum(done.jobs):18.1f}"
-                    f"  {done.setup:15.1f}  {done.imbalance:9.1%}",
+                    f"  {done.setup:15.1f}  {100 * done.imbalance:8.1f}%",
                     flush=True,
                 )
                 if shards > 1 and done.imbalance > IMBALANCE:

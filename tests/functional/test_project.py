@@ -468,6 +468,8 @@ def test_an_interruption_keeps_the_secrets_and_the_next_run_goes_on(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         start_new_session=True,
+        # What runs the tests in the background may ignore it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert started.stdout
     lines = []
