@@ -20,7 +20,7 @@ REQUESTS, PUSHES, PROJECTS = 500, 5, 50
 PAUSE = 1200
 # What a job of tests does before and after them, as benchmarks/shards.py measures, and what the jobs beside it do, as
 # benchmarks/cost.py does: lint, coverage, build and preflight; in seconds.
-SETUP, OTHERS = 3.0, (5.0, 2.0, 4.0, 1.0)
+SETUP, OTHERS = 3.0, (3.0, 1.0, 2.5, 0.5)
 # What a runner needs to start a job, in seconds: with the image and uv's cache in a volume of its own, a guess; with
 # nothing, as published: https://gitlab.com/gitlab-org/gitlab/-/issues/8813
 WARM, COLD = 10.0, 50.0
