@@ -32,7 +32,7 @@ def measured() -> dict[str, float]:
     try:
         known = json.loads(DURATIONS.read_text(encoding="utf-8"))
         return {name: float(seconds) for name, seconds in known.items() if 0 <= float(seconds) < 1e9}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -80,7 +80,7 @@ def names(lines: list[bytes]) -> Iterator[str]:
     for line in lines:
         try:
             name = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(name, str):
             yield name

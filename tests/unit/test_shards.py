@@ -130,7 +130,7 @@ def test_reports_are_data(capsys: pytest.CaptureFixture[str]) -> None:
         report("a", "b", seconds=float("nan")).removesuffix("</testsuites>"),
     )
     with Path(".test-reports", "2.collected").open("a", encoding="utf-8") as file:
-        file.write('{"no": "name"}\nnot JSON\n')
+        file.write(f'{{"no": "name"}}\nnot JSON\n{"[" * 100_000}\n')
     assert shards_joined.main() == 0
     out = capsys.readouterr().out
     assert "A report is cut short or odd: a JUnit report has no document type" in out
@@ -191,6 +191,8 @@ def test_shards_of_pytest(
     shards: int, arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever the names are, with doctests and pytest-xdist, and where shards have no tests."""
+    # Durations that are damaged say nothing.
+    Path(".test-durations.json").write_text("[" * 100_000, encoding="utf-8")
     (tmp_path / "py_ci_shard.py").write_text(text_of("scripts/shard.py"), encoding="utf-8")
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(SUITE, encoding="utf-8")
