@@ -60,19 +60,22 @@ class Runner:
         self._log = folder / "runner.log"
 
     def __enter__(self) -> Self:
-        self.folder.mkdir()
+        temporary = self.folder / "tmp"
+        temporary.mkdir(parents=True)
         configuration = self.folder / "config.toml"
         configuration.write_text(tomli_w.dumps(self._configuration()), encoding="utf-8")
         # What the tests run in is none of the jobs' business, nor is a job that runs the tests.
-        ours = ("CI_", "GITLAB_", "GIT_", "PYTEST_", "PYTHON", "TMPDIR", "TOX_", "VIRTUAL_ENV")
+        ours = ("CI_", "GITLAB_", "GIT_", "PYTEST_", "PYTHON", "TOX_", "VIRTUAL_ENV")
         env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         env |= self.executor.environment
         # A login shell reads what is in the home, such as a person's `.bashrc`.
         env["HOME"] = str(self.user.home if self.user else self.folder)
+        # A pytest in a job takes away everybody's right to pass `pytest-of-root` of the folder that it finds here.
+        env["TMPDIR"] = str(temporary)
         who: dict[str, Any] = {}
         if self.user:
             who = {"user": self.user.number, "group": self.user.number, "extra_groups": []}
-            for path in (self.folder, configuration):
+            for path in (self.folder, temporary, configuration):
                 os.chown(path, self.user.number, self.user.number)
         command = [str(self.program), "run", f"--config={configuration}", f"--working-directory={self.folder}"]
         with self._log.open("wb") as log:

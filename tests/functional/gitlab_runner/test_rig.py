@@ -228,6 +228,19 @@ def test_no_job_reads_what_a_person_has_set_for_their_shell(
     assert not (home / "read").exists()
 
 
+def test_jobs_have_a_folder_of_their_own_for_temporary_files(
+    runner: Runner, expander: Expander, tmp_path: Path
+) -> None:
+    """What tests leave there, and what pytest does to it, is none of the tests' that run the job."""
+    folder = tmp_path / "another"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", folder)
+    (folder / ".gitlab-ci.yml").write_text("job:\n  script: ['echo It is $TMPDIR.']\n", encoding="utf-8")
+    commit_all(folder)
+    with runner:
+        done = run_pipeline([runner], runner.gitlab.add_project("group/another", folder), expander)
+    assert f"It is {runner.folder / 'tmp'}." in done.log("job"), done.output
+
+
 def test_a_newer_commit_ends_what_may_be_interrupted(here: Project, runner: Runner, expander: Expander) -> None:
     jobs = ["goes-on", "ends", "never-begins"]
     with runner:
