@@ -1,26 +1,28 @@
 """Removes what the options do not want, brings the components, links the project to its template, says what is next."""
 
+# To import more, such as pathlib, takes longer than all that this does.
 import os
 import sys
-from pathlib import Path, PurePath
 
 
 def remove(paths: list) -> None:
     """Remove what belongs to an option that is off, also where an earlier run left it, and a folder of nothing else."""
-    for path in map(Path, paths):
-        path.unlink(missing_ok=True)
-        if path.parent.name and path.parent.is_dir() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+    for path in paths:
+        if os.path.lexists(path):
+            os.remove(path)
+        folder = os.path.dirname(path)
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
 
 
 def bring_components(components: dict) -> None:
     """Copy each component to where it is in the project, or remove it where the project has none."""
+    remove([path for path, file in components.items() if file is None])
     for path, file in components.items():
-        if file is None:
-            Path(path).unlink(missing_ok=True)
-        else:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_bytes(Path(file).read_bytes())
+        if file is not None:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(file, "rb") as source, open(path, "wb") as copy:
+                copy.write(source.read())
 
 
 def make_repository() -> bool:
@@ -35,7 +37,7 @@ def make_repository() -> bool:
 def has_program(name: str) -> bool:
     """Tell whether a program is on the path."""
     file = f"{name}.exe" if sys.platform == "win32" else name
-    return any(os.access(Path(folder, file), os.X_OK) for folder in os.get_exec_path())
+    return any(os.access(os.path.join(folder, file), os.X_OK) for folder in os.get_exec_path())
 
 
 def shell_word(text: str) -> str:
@@ -43,7 +45,7 @@ def shell_word(text: str) -> str:
     return f'"{text}"' if sys.platform == "win32" else "'" + text.replace("'", r"'\''") + "'"
 
 
-def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, package: str = "") -> str:
+def next_steps(project: str, url: str, *, has_git: bool, has_uv: bool, package: str = "") -> str:
     """Return what the person should type now; `url` is the address of the project on GitLab.
 
     `package` is what uv takes for the template, whose program does the last steps and more; empty where there is none.
@@ -56,9 +58,8 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, pack
         "python -m pip install --editable . --group dev",
         "tox",
     ]
-    folder = str(project)
     steps = [
-        f"cd {folder if folder.replace('/', '').replace('-', '').isalnum() else shell_word(folder)}",
+        f"cd {project if project.replace('/', '').replace('-', '').isalnum() else shell_word(project)}",
         *(["uv sync", "uv run tox"] if has_uv else with_pip),
         "",
         *([] if has_git else ["git init --initial-branch main"]),
@@ -75,18 +76,22 @@ def next_steps(project: PurePath, url: str, *, has_git: bool, has_uv: bool, pack
             "",
             program,
         ]
-    return "\n".join(["", f"Made {project.name}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""])
+    return "\n".join(
+        ["", f"Made {os.path.basename(project)}. Next:", "", *(f"  {step}".rstrip() for step in steps), ""]
+    )
 
 
-def shortcomings(project: PurePath, *, has_git: bool, linked: bool) -> dict:
+def shortcomings(project: str, *, has_git: bool, linked: bool) -> dict:
     """Return a line for each thing that is not as it should be, by the name of the paragraph about it."""
     found = {}
     if not has_git:
         found["no-git"] = "Git could not be run; install it first."
     if not linked:
         found["not-linked"] = "The template is not in git, so `cruft update` cannot update this project later."
-    around = next((str(folder) for folder in Path(project).parents if Path(folder, ".git").exists()), None)
-    if around:
+    around = os.path.dirname(project)
+    while not os.path.exists(os.path.join(around, ".git")) and around != os.path.dirname(around):
+        around = os.path.dirname(around)
+    if os.path.exists(os.path.join(around, ".git")):
         found["repository-around"] = (
             f"It is a repository of its own within {around}, which takes it for a submodule: move it out."
         )
@@ -116,15 +121,17 @@ def main(
         remove(absent)
         bring_components(components)
         if link:
-            Path(".cruft.json").write_text(link, encoding="utf-8", newline="\n")
+            with open(".cruft.json", "w", encoding="utf-8", newline="\n") as file:
+                file.write(link)
     except OSError as error:
         print(f"See {troubleshooting}#unfinished", file=sys.stderr)
         print(f"The project could not be finished: {error}. Is the folder writable?", file=sys.stderr)
         return 1
     has_git = make_repository()
     if not silent:
-        print(next_steps(Path.cwd(), url, has_git=has_git, has_uv=has_program("uv"), package=package))
-        for name, line in {**shortcomings(Path.cwd(), has_git=has_git, linked=link is not None), **warnings}.items():
+        project = os.getcwd()
+        print(next_steps(project, url, has_git=has_git, has_uv=has_program("uv"), package=package))
+        for name, line in {**shortcomings(project, has_git=has_git, linked=link is not None), **warnings}.items():
             print(f"{line}\nSee {troubleshooting}#{name}")
     return 0
 

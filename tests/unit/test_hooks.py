@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_written_is_reported_in_a_sentence(
 
 def test_windows_gets_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    steps = post_gen_project.next_steps(PureWindowsPath(r"C:\My Projects\x"), URL, has_git=True, has_uv=False)
+    steps = post_gen_project.next_steps(r"C:\My Projects\x", URL, has_git=True, has_uv=False)
     assert r'cd "C:\My Projects\x"' in steps
     assert r".venv\Scripts\activate" in steps
     assert "python3" not in steps
