@@ -15,7 +15,7 @@ from jinja2 import Environment
 from pytest_cookies.plugin import Cookies
 
 from tools.expander import Expander
-from tools.options import COMPONENT_PROJECT, ROOT, Combination, all_combinations, name_of
+from tools.options import COMPONENT_PROJECT, DEFAULTS, ROOT, Combination, all_combinations, name_of
 from tools.requirements import MissingRequirementError, find_program
 from tools.samples.baked import Bake, BakedProject
 from tools.schema import fetch_oldest
@@ -92,14 +92,14 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a combination once for each of them.
 
-    The tests of one combination share a worker, so that it is baked once in the whole run.
+    The tests of one combination share a worker, so that it is baked once in the whole run; so do those whose pipelines
+    are the same, for which another worker would wait.
     """
     if "combination" in metafunc.fixturenames:
-        named = {name_of(combination): combination for combination in all_combinations()}
-        marked = [
-            pytest.param(combination, id=name, marks=pytest.mark.xdist_group(name))
-            for name, combination in named.items()
-        ]
+        marked = []
+        for combination in all_combinations():
+            group = name_of({**combination, **{name: DEFAULTS[name] for name in ("license", "pre_commit")}})
+            marked.append(pytest.param(combination, id=name_of(combination), marks=pytest.mark.xdist_group(group)))
         metafunc.parametrize("combination", marked)
 
 

@@ -88,17 +88,18 @@ class Expander:
 
     def expanded(self, pipeline: str, event: str) -> dict[str, Any]:
         """Return the pipeline of an event with includes and inputs resolved."""
-        return {**loaded(self.preview(pipeline)), **loaded(self._by_rules(pipeline, event))}
+        pipeline_of_all = loaded(self.preview(pipeline))
+        return {**pipeline_of_all, **loaded(self._by_rules(pipeline, event)), "stages": pipeline_of_all["stages"]}
 
     def _by_rules(self, pipeline: str, event: str) -> Path:
         """Return the file with what is included by rules alone, for an event: few pipelines differ in that.
 
-        It takes the place of what was included before it, as on GitLab.
+        It takes the place of what was included before it, as on GitLab. Its stages have to be among GitLab's own: with
+        those of the pipeline, many more would differ.
         """
         written = yaml.load(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline), Loader=Loader)  # noqa: S506
         ruled = [each for each in written.get("include", []) if "rules" in each]
-        kept = {"stages": written["stages"]} if "stages" in written else {}
-        text = yaml.dump({**kept, "include": ruled}, Dumper=Dumper, sort_keys=False)
+        text = yaml.dump({"include": ruled}, Dumper=Dumper, sort_keys=False)
         return self._once(text, *PREVIEW, *arguments_of(event), key=digest([text, event if ruled else ""]))
 
     def validate(self, pipeline: str) -> None:
