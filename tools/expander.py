@@ -27,6 +27,13 @@ PREVIEW = ("--preview", "--no-json-schema-validation")
 
 
 @lru_cache(maxsize=8)
+def with_own_components(pipeline: str) -> tuple[str, dict[str, Any]]:
+    """Return a pipeline that includes components from the working tree, as text and as a document."""
+    text = INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline)
+    return text, yaml.load(text, Loader=Loader)  # noqa: S506
+
+
+@lru_cache(maxsize=8)
 def loaded(expanded: Path) -> dict[str, Any]:
     """Return the document of a file that does not change; the questions about one come one after the other."""
     return load(expanded)
@@ -53,8 +60,8 @@ class Expander:
         Components are taken from the working tree, where they are the same files; to fetch each of them with git takes
         longer than all the rest. Comments and spaces make no other pipeline.
         """
-        pipeline = INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline)
-        return self._once(pipeline, *PREVIEW, key=digest(yaml.load(pipeline, Loader=Loader)))  # noqa: S506
+        text, written = with_own_components(pipeline)
+        return self._once(text, *PREVIEW, key=digest(written))
 
     def fetched(self, pipeline: str) -> Path:
         """Return the same file where components are fetched from the clone of the template, as from GitLab."""
@@ -97,8 +104,7 @@ class Expander:
         It takes the place of what was included before it, as on GitLab. Its stages have to be among GitLab's own: with
         those of the pipeline, many more would differ.
         """
-        written = yaml.load(INCLUDED.sub(r"local: .gitlab/ci/\2.yml", pipeline), Loader=Loader)  # noqa: S506
-        ruled = [each for each in written.get("include", []) if "rules" in each]
+        ruled = [each for each in with_own_components(pipeline)[1].get("include", []) if "rules" in each]
         text = yaml.dump({"include": ruled}, Dumper=Dumper, sort_keys=False)
         return self._once(text, *PREVIEW, *arguments_of(event), key=digest([text, event if ruled else ""]))
 
