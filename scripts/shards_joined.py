@@ -61,6 +61,8 @@ def seconds_in(report: bytes) -> dict[str, float]:
 
 def read() -> tuple[dict[str, list[Shard]], list[dict[str, float]]]:
     """Return the shards, by the name that their jobs have in common, and the seconds of the tests of each job."""
+    if REPORTS.is_symlink():
+        sys.exit(f"{REPORTS} is a link: what it leads to is not what the jobs handed on.")
     shards, reports = defaultdict(list), []
     for job in sorted(REPORTS.glob("*.job")):
         name, _, shard = content(job).decode(errors="replace").strip().rpartition("\n")

@@ -139,6 +139,10 @@ def test_reports_are_data(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".test-reports", "1.xml").symlink_to("/etc/hostname")
     with pytest.raises(SystemExit, match="is not a plain file"):
         shards_joined.main()
+    Path(".test-reports").rename("elsewhere")
+    Path(".test-reports").symlink_to("elsewhere")
+    with pytest.raises(SystemExit, match="is a link"):
+        shards_joined.main()
 
 
 def test_a_division_that_is_much_better_is_offered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,3 +79,25 @@ def test_coverage_names_a_test_that_no_shard_has_run(
     assert "tests.test_odd.test_odd[" in done.log("coverage")
     assert "; not collected by " in done.log("coverage")
     assert "#tests-not-once" in done.log("coverage")
+
+
+def test_a_shard_that_fails_names_its_tests_and_the_others_end(
+    bake: Bake, new_runner: NewRunner, gitlab: GitLab, expander: Expander, python: str, warm: dict[str, str]
+) -> None:
+    project = bake(_python_versions=[python], python_version=python, kind="command")
+    edit(project, ".gitlab-ci.yml", f'["{python}"]', f'["{python}"], shards: 2')
+    (project.path / "tests" / "test_broken.py").write_text(
+        "def test_broken() -> None:\n    assert not 1\n", encoding="utf-8"
+    )
+    commit_all(project.path)
+    here = gitlab.add_project("your-group/my-service", project.path)
+    jobs = [f"test: [{python},1/2]", f"test: [{python},2/2]"]
+    with new_runner(concurrent=2) as runner:
+        done = run_pipeline([runner], here, expander, "branch", warm, jobs=[*jobs, "coverage"])
+    # Whatever does not run has no result.
+    assert sorted(done.results.values()) == ["failed", "passed"], done.output
+    failed, passed = sorted(jobs, key=lambda job: done.results[job])
+    assert "FAILED tests/test_broken.py::test_broken" in done.log(failed)
+    assert "#tests-failed" in done.log(failed)
+    assert ("tests.test_broken", "test_broken") in names(done.builds[failed].report("junit"))
+    assert names(done.builds[passed].report("junit"))
