@@ -13,6 +13,7 @@ from tools.gitlab_runner.pipeline import run_pipeline
 from tools.gitlab_runner.runner import NewRunner
 from tools.samples.baked import TESTS, Bake, edit
 from tools.stand_ins.gitlab import GitLab
+from tools.stand_ins.gitlab_project import Project
 
 
 def names(report: str) -> list[tuple[str | None, str | None]]:
@@ -59,22 +60,24 @@ def test_every_test_runs_once_and_a_shard_is_retried_alone(
     assert len(known) == TESTS["command"][suite] + 1
 
 
+def with_a_module(text: str, bake: Bake, gitlab: GitLab, python: str) -> tuple[Project, list[str]]:
+    """Return a project whose tests, one module more than usual, are in two shards, and its jobs of tests."""
+    project = bake(_python_versions=[python], python_version=python, kind="command")
+    edit(project, ".gitlab-ci.yml", f'["{python}"]', f'["{python}"], shards: 2')
+    (project.path / "tests" / "test_odd.py").write_text(text, encoding="utf-8")
+    commit_all(project.path)
+    jobs = [f"test: [{python},1/2]", f"test: [{python},2/2]"]
+    return gitlab.add_project("your-group/my-service", project.path), jobs
+
+
 def test_coverage_names_a_test_that_no_shard_has_run(
     bake: Bake, new_runner: NewRunner, gitlab: GitLab, expander: Expander, python: str, warm: dict[str, str]
 ) -> None:
-    project = bake(_python_versions=[python], python_version=python, kind="command")
-    edit(project, ".gitlab-ci.yml", f'["{python}"]', f'["{python}"], shards: 2')
     # Its name differs from job to job.
-    (project.path / "tests" / "test_odd.py").write_text(
-        "import os\n\nimport pytest\n\n\n"
-        '@pytest.mark.parametrize("job", [os.environ["CI_JOB_ID"]])\ndef test_odd(job): ...\n',
-        encoding="utf-8",
-    )
-    commit_all(project.path)
-    here = gitlab.add_project("your-group/my-service", project.path)
-    jobs = [f"test: [{python},1/2]", f"test: [{python},2/2]", "coverage"]
+    odd = '@pytest.mark.parametrize("job", [os.environ["CI_JOB_ID"]])\ndef test_odd(job): ...\n'
+    here, jobs = with_a_module(f"import os\n\nimport pytest\n\n\n{odd}", bake, gitlab, python)
     with new_runner(concurrent=2) as runner:
-        done = run_pipeline([runner], here, expander, "branch", warm, jobs=jobs)
+        done = run_pipeline([runner], here, expander, "branch", warm, jobs=[*jobs, "coverage"])
     assert done.results["coverage"] == "failed", done.output
     assert "tests.test_odd.test_odd[" in done.log("coverage")
     assert "; not collected by " in done.log("coverage")
@@ -84,20 +87,13 @@ def test_coverage_names_a_test_that_no_shard_has_run(
 def test_a_shard_that_fails_names_its_tests_and_the_others_end(
     bake: Bake, new_runner: NewRunner, gitlab: GitLab, expander: Expander, python: str, warm: dict[str, str]
 ) -> None:
-    project = bake(_python_versions=[python], python_version=python, kind="command")
-    edit(project, ".gitlab-ci.yml", f'["{python}"]', f'["{python}"], shards: 2')
-    (project.path / "tests" / "test_broken.py").write_text(
-        "def test_broken() -> None:\n    assert not 1\n", encoding="utf-8"
-    )
-    commit_all(project.path)
-    here = gitlab.add_project("your-group/my-service", project.path)
-    jobs = [f"test: [{python},1/2]", f"test: [{python},2/2]"]
+    here, jobs = with_a_module("def test_odd() -> None:\n    assert not 1\n", bake, gitlab, python)
     with new_runner(concurrent=2) as runner:
         done = run_pipeline([runner], here, expander, "branch", warm, jobs=[*jobs, "coverage"])
-    # Whatever does not run has no result.
+    # What did not run has no result.
     assert sorted(done.results.values()) == ["failed", "passed"], done.output
     failed, passed = sorted(jobs, key=lambda job: done.results[job])
-    assert "FAILED tests/test_broken.py::test_broken" in done.log(failed)
+    assert "FAILED tests/test_odd.py::test_odd" in done.log(failed)
     assert "#tests-failed" in done.log(failed)
-    assert ("tests.test_broken", "test_broken") in names(done.builds[failed].report("junit"))
+    assert ("tests.test_odd", "test_odd") in names(done.builds[failed].report("junit"))
     assert names(done.builds[passed].report("junit"))
