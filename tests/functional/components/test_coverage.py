@@ -52,3 +52,14 @@ def test_coverage_below_the_threshold(project: BakedProject, pipe: Pipe, warm: d
     assert done.last_line("coverage").startswith("Test the lines in the column Missing")
     again = pipe(project.path, "coverage", variables={**warm, "PY_CI_COVERAGE_THRESHOLD": "50"})
     assert again.results.get("coverage") == "passed", again.output
+
+
+def test_a_plugin_on_the_path_is_found_and_a_file_of_the_project_is_no_module(
+    project: BakedProject, pipe: Pipe, warm: dict[str, str]
+) -> None:
+    edit(project, "pyproject.toml", "[tool.coverage.run]\n", '[tool.coverage.run]\nplugins = ["our_plugin"]\n')
+    (project.path / "ci").mkdir()
+    (project.path / "ci" / "our_plugin.py").write_text("def coverage_init(registry, options): ...\n", encoding="utf-8")
+    (project.path / "coverage.py").write_text("raise SystemExit('this is not coverage')\n", encoding="utf-8")
+    done = pipe(project.path, "coverage", variables={**warm, "PYTHONPATH": "ci"})
+    assert done.results["coverage"] == "passed", done.output
