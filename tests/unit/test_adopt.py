@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -156,17 +157,26 @@ def test_a_merge_request_is_opened_once_and_by_git_alone(adopt: Adopt, tmp_path:
     # The address stays that of a GitLab; git goes to the folder.
     address = run("git", "config", "remote.origin.url", cwd=repository).strip()
     run("git", "config", f"url.{remote}.insteadOf", address, cwd=repository)
-    for _ in range(2):
-        assert f"The branch {BRANCH} is pushed." in adopt(repository, "--merge-request")
+    assert f"The branch {BRANCH} is pushed." in adopt(repository, "--merge-request")
+    # Nothing is left to send, and git is not asked to: it dies now and then of options that no one reads.
+    before_push = repository / ".git" / "hooks" / "pre-push"
+    before_push.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    before_push.chmod(0o755)
+    assert f"The branch {BRANCH} is pushed." in adopt(repository, "--merge-request")
     options = (tmp_path / "options").read_text(encoding="utf-8").splitlines()
     assert options == [
         "GIT_PUSH_OPTION_0=merge_request.create",
         "GIT_PUSH_OPTION_1=merge_request.title=Take the pipeline of py-ci-template",
     ]
     assert run("git", "rev-parse", BRANCH, cwd=remote) == run("git", "rev-parse", BRANCH, cwd=repository)
-    # Another change under the same name is not pushed over it.
+    # Another change under the same name is not pushed over it, here or there.
     commit_all(repository)
     assert f"There is a branch {BRANCH} with something else" in adopt(repository, "--merge-request")
+    run("git", "branch", "-D", BRANCH, cwd=repository)
+    adopt(repository, "--apply")
+    assert f"origin has a branch {BRANCH} with something else" in adopt(repository, "--merge-request")
+    shutil.rmtree(remote)
+    assert adopt(repository, "--merge-request").endswith(f"\nThe branch {BRANCH} is here, but was not pushed.\n")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def adopt(given: argparse.Namespace, folder: Path) -> str:
     commit = repository.commit(plan.files, f"{TITLE}\n\n{plan.text}\n")
     repository.make_branch(BRANCH, commit)
     if given.merge_request:
-        return f"{repository.propose(BRANCH, TITLE)}\nThe branch {BRANCH} is pushed."
+        return f"{repository.propose(BRANCH, TITLE)}\nThe branch {BRANCH} is pushed.".lstrip()
     return f"The branch {BRANCH} has it: git switch {BRANCH}"
 
 

@@ -131,14 +131,25 @@ class Repository:
             raise RefusedError("adopt-branch", f"There is a branch {name} with something else: delete or rename it.")
 
     def propose(self, name: str, title: str) -> str:
-        """Push the branch, and have GitLab open a merge request where there is none; return what was said.
+        """Push the branch, and have GitLab open a merge request where there is none; return what git said.
 
         https://docs.gitlab.com/topics/git/commit/#push-options-for-merge-requests
         """
+        ref = f"refs/heads/{name}"
+        unsent = f"The branch {name} is here, but was not pushed."
+        try:
+            there = git(self.folder, "ls-remote", "origin", ref).partition("\t")[0]
+            # Where there is nothing to send, git writes the options to a reader that may have gone, and dies of it.
+            if there == git(self.folder, "rev-parse", ref).strip():
+                return ""
+        except GitError as failed:
+            raise RefusedError("adopt-branch", f"{failed}\n{unsent}") from None
+        if there:
+            raise RefusedError("adopt-branch", f"origin has a branch {name} with something else: delete or rename it.")
         options = ("merge_request.create", f"merge_request.title={title}")
         given = [word for option in options for word in ("--push-option", option)]
         done = subprocess.run(
-            ["git", "push", *given, "origin", f"refs/heads/{name}"],
+            ["git", "push", *given, "origin", ref],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -146,5 +157,5 @@ class Repository:
             errors="replace",
         )
         if done.returncode:
-            raise RefusedError("adopt-branch", f"{done.stderr.strip()}\nThe branch {name} is here, but was not pushed.")
+            raise RefusedError("adopt-branch", f"{done.stderr.strip()}\n{unsent}")
         return done.stderr.strip()
