@@ -63,3 +63,27 @@ def test_a_plugin_on_the_path_is_found_and_a_file_of_the_project_is_no_module(
     (project.path / "coverage.py").write_text("raise SystemExit('this is not coverage')\n", encoding="utf-8")
     done = pipe(project.path, "coverage", variables={**warm, "PYTHONPATH": "ci"})
     assert done.results["coverage"] == "passed", done.output
+
+
+def test_what_a_test_says_was_measured_shows_nothing_of_another_file(
+    project: BakedProject, pipe: Pipe, warm: dict[str, str], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.py"
+    secret.write_text('TOKEN = "tell-nobody"\n', encoding="utf-8")
+    (project.path / "tests" / "test_hostile.py").write_text(
+        f"""from pathlib import Path
+from coverage import CoverageData
+data = CoverageData(".coverage.0")
+data.add_arcs({{{str(secret)!r}: [(-1, 1), (1, -1)]}})
+data.write()
+Path(".coverage.1").symlink_to({str(secret)!r})
+""",
+        encoding="utf-8",
+    )
+    done = pipe(project.path, "coverage", variables=warm)
+    log = done.log("coverage")
+    assert str(secret) in log, done.output
+    assert ".coverage.1': file is not a database" in log
+    assert "tell-nobody" not in log
+    assert b"tell-nobody" not in done.report("coverage", "coverage.xml").read_bytes()
+    assert secret.read_text(encoding="utf-8") == 'TOKEN = "tell-nobody"\n'
