@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +22,13 @@ from tools.fleet.__main__ import main
 from tools.fleet.collect import Reader, collect
 from tools.fleet.data import Fleet, load
 from tools.fleet.template import Template
+from tools.fleet.waves import Days, progress
 from tools.samples.organisation import GROUP, QUIET, add_projects, add_release, link_to, make_releases, reader_of
 from tools.stand_ins.cosign import KeyPair, make_bundle
 from tools.stand_ins.gitlab_api import as_json, release_file
 from tools.stand_ins.gitlab_rest.access import Level
 from tools.stand_ins.gitlab_rest.pipelines import add_pipeline
+from tools.stand_ins.gitlab_rest.projects import SharedProject
 from tools.stand_ins.gitlab_rest.repositories import Snapshot
 from tools.stand_ins.gitlab_rest.server import SharedGitLab
 from tools.template import bake, tagged_copy
@@ -46,6 +48,16 @@ class Flaky(SharedGitLab):
         if self.faults and "/projects/" in path:
             return as_json(self.faults.pop(), {"message": "fault"}, {"Retry-After": "1"})
         return super().respond(request, path)
+
+
+class Odd(SharedGitLab):
+    """A GitLab whose answer a test replaces: `answers` gets the path and the sound answer."""
+
+    answers: Callable[[str, Response], Response]
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Answer as the test wants it."""
+        return self.answers(path, super().respond(request, path))
 
 
 @dataclass
@@ -405,6 +417,52 @@ def test_changed_files_and_signatures_are_found(
     assert said.pop("other")[0] == "no"
     exchanged = ("no", "its SHA256SUMS are signed, but of another package or version")
     assert said == {"older": exchanged, "mi": exchanged}
+
+
+@dataclass
+class Small:
+    """A GitLab with a canary that passed with 0.1.0, and one more project; and a clone of their template."""
+
+    gitlab: Odd
+    reader: Reader
+    canary: SharedProject
+    template: Template
+
+    def look(self, before: Fleet | None, hours: float = 0) -> Fleet:
+        """Collect, some hours after now."""
+        now = datetime.now(UTC) + timedelta(hours=hours)
+        return collect(self.reader, [GROUP], self.template, before, now, changes=False)
+
+
+@pytest.fixture
+def small(upstream: str, tmp_path: Path) -> Iterator[Small]:
+    """An organisation with two projects."""
+    template = tmp_path / "template"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", template)
+    commits = make_releases(template, 1, 2)
+    with Odd(tmp_path / "gitlab", upstream) as server:
+        server.answers = lambda _, sound: sound
+        canary, _ = add_projects(server, template, {"0.1.0": commits["0.1.0"]}, 2)
+        canary.topics = ["canary"]
+        reader = Reader(server.url, reader_of(server).token)
+        yield Small(server, reader, canary, Template(str(template), tmp_path / "clone"))
+
+
+def test_a_canary_that_gitlab_does_not_show_for_a_while_holds_what_it_has_broken(small: Small) -> None:
+    link = link_to(Path(small.template.address), small.template.releases[-1]["commit"], {})
+    first = small.look(None)
+    small.canary.content, small.canary.last_activity_at = Snapshot({".cruft.json": link}), "2026-01-02T00:00:00.000Z"
+    add_pipeline(small.canary, "main", str(small.canary.content.resolve("main")), "failed")
+    second = small.look(first, 1)
+    # Somebody pushes, so its link is read again.
+    small.canary.last_activity_at = "2026-01-03T00:00:00.000Z"
+    small.gitlab.answers = lambda path, sound: as_json(403, {}) if "cruft.json" in path else sound
+    third = small.look(second, 2)
+    small.gitlab.answers = lambda _, sound: sound
+    fleets = [second, third, small.look(third, 3)]
+    assert [by_name(each)["service-0000"]["state"] for each in fleets] == ["ok", "forbidden", "ok"]
+    later = datetime.now(UTC) + timedelta(days=9)
+    assert [progress(each, Days(), later)[-1].state for each in fleets] == ["held"] * 3
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,18 @@ def test_nothing_is_merged_by_the_bot_unless_asked_and_never_in_a_critical_proje
     assert merged == {"normal": True, "critical": False, "both": False, "conflict": False}
 
 
+@pytest.mark.parametrize("state", ["broken", "forbidden"])
+def test_a_canary_that_cannot_be_read_lets_no_release_pass(state: str) -> None:
+    runs = {"0.1.0": passed(90), "0.2.0": failed()}
+    lost = project("canary", None, "canary", runs=runs, reason="GitLab says 500")
+    lost["state"] = state
+    assert plan(fleet(lost, *OTHERS, releases=RELEASES)) == dict.fromkeys(("normal", "critical", "both"))
+    del lost["runs"]
+    known = fleet(lost, *OTHERS, releases=RELEASES)
+    assert states(known)["0.2.0"] == "new"
+    assert "No project has the topic" not in render(known, DAYS)
+
+
 def test_who_cannot_be_read_gets_nothing() -> None:
     lost = Project(id=1, path="lost", url="", topics=[], state="broken", reason="")
     assert allowed(lost, progress(fleet(lost, releases=RELEASES), DAYS, NOW)) is None

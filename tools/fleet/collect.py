@@ -242,6 +242,10 @@ class Look:
             state="ok",
             reason="",
         )
+        # Where it cannot be read now, this is still known of it.
+        for name in ("runs", "trials", "merge_request"):
+            if before and name in before:
+                project[name] = before[name]  # type: ignore[literal-required]
         try:
             if listed.get("archived"):
                 return {**project, "state": "archived", "reason": "archived: nobody can change it"}

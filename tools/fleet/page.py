@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from tools.fleet.data import Fleet, Project, Release, days_between, load, moment, order, save
 from tools.fleet.plan import add_days
-from tools.fleet.waves import Days, Progress, allowed, progress, wave_of
+from tools.fleet.waves import Days, Progress, allowed, canaries_of, progress, wave_of
 
 HELP = "Make the page of all projects, one file that needs no server."
 # Of the curve, in pixels; how many versions have a line of their own.
@@ -117,12 +117,12 @@ def embedded(value: Any) -> Markup:
 def curve(fleet: Fleet) -> dict[str, Any]:
     """Return the lines of the curve: how many projects had each version, day by day."""
     points = fleet["history"]
-    first, last = (datetime.fromisoformat(points[index]["day"]) for index in (0, -1))
+    first, last = (moment(points[index]["day"]) for index in (0, -1))
     span = max((last - first).days, 1)
     most = max([1, *(sum(each["versions"].values()) for each in points)])
     newest = Counter({name: 1 for each in points for name in each["versions"]})
     names = sorted(newest, key=order)[-LINES:]
-    left = {each["day"]: WIDTH * (datetime.fromisoformat(each["day"]) - first).days / span for each in points}
+    left = {each["day"]: WIDTH * (moment(each["day"]) - first).days / span for each in points}
     lines = []
     for name in names:
         heights = [(left[each["day"]], HEIGHT * (1 - each["versions"].get(name, 0) / most)) for each in points]
@@ -153,7 +153,7 @@ def render(fleet: Fleet, days: Days, days_open: float = 7) -> str:
     return environment.get_template("page.html").render(
         fleet=fleet,
         releases=releases[::-1],
-        canaries=any(each["wave"] == "canary" for each in ours),
+        canaries=canaries_of(fleet),
         signs=SIGNS,
         days=days,
         rows=embedded(rows),

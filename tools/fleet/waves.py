@@ -122,8 +122,14 @@ def left(days: float) -> str:
 
 def progress(fleet: Fleet, days: Days, now: datetime) -> list[Progress]:
     """Return how far each release is, oldest first."""
-    canaries = [each for each in fleet["projects"] if each["state"] == "ok" and wave_of(each) == "canary"]
+    canaries = canaries_of(fleet)
     return [progress_of(release, canaries, days, now) for release in sorted(fleet["releases"], key=version_of)]
+
+
+def canaries_of(fleet: Fleet) -> list[Project]:
+    """Return the canaries; one that cannot be read says what was last known of it, or a release would go past it."""
+    ours = [each for each in fleet["projects"] if each["state"] in ("ok", "broken", "forbidden")]
+    return [each for each in ours if wave_of(each) == "canary"]
 
 
 def version_of(release: Release) -> tuple[int, ...]:
