@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ from tools.browser import open_file
 from tools.commands import commit_all, run
 from tools.fleet.__main__ import main
 from tools.fleet.collect import Reader, collect
-from tools.fleet.data import Fleet, load
+from tools.fleet.data import Fleet, FleetError, load
+from tools.fleet.page import render
 from tools.fleet.template import Template
 from tools.fleet.waves import Days, progress
 from tools.samples.organisation import GROUP, QUIET, add_projects, add_release, link_to, make_releases, reader_of
@@ -463,6 +465,62 @@ def test_a_canary_that_gitlab_does_not_show_for_a_while_holds_what_it_has_broken
     assert [by_name(each)["service-0000"]["state"] for each in fleets] == ["ok", "forbidden", "ok"]
     later = datetime.now(UTC) + timedelta(days=9)
     assert [progress(each, Days(), later)[-1].state for each in fleets] == ["held"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/groups/org/projects", ["path_with_namespace", "web_url", "topics", "last_activity_at", "default_branch"]),
+        ("/pipelines/latest", ["status", "web_url", "sha", "updated_at"]),
+        ("/groups/org/merge_requests", ["id", "iid", "project_id", "title", "state", "sha", "web_url", "created_at"]),
+        ("/releases", ["tag_name", "released_at", "assets"]),
+    ],
+)
+def test_an_odd_answer_stops_neither_the_page_nor_the_next_time(
+    path: str, names: list[str], small: Small, tmp_path: Path
+) -> None:
+    request = {"id": 1, "iid": 1, "project_id": 1, "title": "Update the template to 0.2.0", "state": "closed"}
+    request |= {"web_url": "", "sha": "", "created_at": QUIET}
+    file = tmp_path / "fleet.json"
+    add_release(small.canary, "service", "v1.0.0", {})
+
+    def look(name: str, odd: object) -> Fleet | None:
+        """Collect with one part of an answer replaced; return nothing where that is said."""
+
+        def spoil(asked: str, sound: Response) -> Response:
+            if not asked.endswith(path):
+                return sound
+            found = json.loads(sound.data) or [request]
+            first, *rest = found if isinstance(found, list) else [found]
+            first[name] = odd
+            return as_json(200, [first, *rest] if isinstance(found, list) else first)
+
+        small.gitlab.answers = spoil
+        try:
+            return small.look(None)
+        except FleetError as error:
+            return None if "GitLab's answer is odd" in str(error) else pytest.fail(str(error))
+        finally:
+            small.gitlab.answers = lambda _, sound: sound
+
+    for name, odd in product(names, (None, {"a": [1]})):
+        if found := look(name, odd):
+            file.write_text(json.dumps(found), encoding="utf-8")
+            render(load(file), Days())
+    assert {each["state"] for each in small.look(load(file))["projects"]} == {"ok"}
+
+
+@pytest.mark.parametrize("what", ["projects", "merge_requests"])
+def test_a_list_that_is_none_or_has_no_end_is_said(what: str, small: Small) -> None:
+    asked = f"/api/v4/groups/org/{what}"
+    pages = ["null", "{}", "[5]", "[{}]", "[[]]", "[" * 100_000, "<html>", '[{"id": 1, "iid": 1, "project_id": 1}]']
+    for content in pages:
+        again = {"Link": f'<{small.gitlab.url}{asked}?per_page=100>; rel="next"'}
+        page = Response(content, headers=again, content_type="application/json")
+        small.gitlab.answers = lambda path, sound, page=page: page if path == asked else sound  # type: ignore[misc]
+        with pytest.raises(FleetError, match=f"^The {what.replace('_', ' ')} of org cannot be listed: ") as error:
+            small.look(None)
+    assert "GitLab gives the same page again and again" in str(error.value)
 
 
 @pytest.mark.parametrize(

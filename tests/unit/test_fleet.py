@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools.fleet.data import FORMAT, BrokenLinkError, Fleet, Project, Release, Run, place, read_link
+from tools.fleet.__main__ import main
+from tools.fleet.data import (
+    FORMAT,
+    BrokenLinkError,
+    Changes,
+    Fleet,
+    FleetError,
+    MergeRequest,
+    Pipeline,
+    Project,
+    Published,
+    Release,
+    Run,
+    load,
+    place,
+    read_link,
+)
 from tools.fleet.page import embedded, render
 from tools.fleet.plan import make_plan
 from tools.fleet.waves import Days, allowed, progress
@@ -35,8 +53,18 @@ def failed(days: float = 0, since: float | None = None) -> Run:
 
 def project(path: str, version: str | None = "0.1.0", *topics: str, **more: Any) -> Project:
     """Return a project of the template."""
+    at = ago(0)
     found = Project(
-        id=1, path=path, url=f"https://gitlab.example.org/{path}", topics=list(topics), state="ok", version=version
+        id=1,
+        path=path,
+        url=f"https://gitlab.example.org/{path}",
+        topics=list(topics),
+        active_at=at,
+        read_at=at,
+        asked_at=at,
+        state="ok",
+        reason="",
+        version=version,
     )
     for name, value in more.items():
         found[name] = value  # type: ignore[literal-required]
@@ -182,8 +210,60 @@ def test_a_canary_that_cannot_be_read_lets_no_release_pass(state: str) -> None:
 
 
 def test_who_cannot_be_read_gets_nothing() -> None:
-    lost = Project(id=1, path="lost", url="", topics=[], state="broken", reason="")
+    lost = project("lost", None)
+    lost["state"] = "broken"
     assert allowed(lost, progress(fleet(lost, releases=RELEASES), DAYS, NOW)) is None
+
+
+def spoiled(value: Any) -> Iterator[Any]:
+    """Yield a value of JSON with each of its parts replaced in turn by what `collect` writes nowhere."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from ({**value, name: other} for other in [[[None]], *spoiled(part)])
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from ([*value[:index], other, *value[index + 1 :]] for other in [[[None]], *spoiled(part)])
+    elif isinstance(value, str) and value.startswith("20"):
+        yield from ("None", 1)
+
+
+def test_a_damaged_file_is_named_whatever_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = MergeRequest(
+        iid=1,
+        url="",
+        title="",
+        version="0.2.0",
+        state="opened",
+        draft=False,
+        conflicts=False,
+        sha="",
+        created_at=ago(9),
+        pipeline=Pipeline(status="failed", url="", sha="", at=ago(1)),
+    )
+    parts = {
+        "runs": {"0.1.0": passed(90), "0.2.0": failed(0, since=8)},
+        "trials": {"0.2.0": passed(2, broke=3)},
+        "merge_request": request,
+        "pipeline": request["pipeline"],
+        "release": Published(tag="v1", at=ago(3), asset=["a", "1"], url="", verified="no", why="", checked_at=ago(1)),
+        "changes": Changes(tree="", of=3, changed=["a"], removed=["b"]),
+        "answers": {"docs": True, "shards": 2, "kind": "service"},
+        "branch": "main",
+        "commit": "a" * 40,
+    }
+    sound = fleet(project("canary", "0.1.0", "canary", **parts), *OTHERS, releases=RELEASES)
+    file = tmp_path / "fleet.json"
+    file.write_text(json.dumps(sound), encoding="utf-8")
+    assert load(file) == sound
+    render(sound, DAYS)
+    damaged = [[], None, {**sound, "history": []}, *({**sound, name: None} for name in sound), *spoiled(sound)]
+    assert len(damaged) > 100
+    for each in damaged:
+        file.write_text(json.dumps(each), encoding="utf-8")
+        with pytest.raises(FleetError, match="is not what this version of collect writes"):
+            load(file)
+    assert main(["page", str(file), "--output", str(tmp_path / "index.html")]) == 1
+    assert capsys.readouterr().err.startswith("See docs/troubleshooting.md#fleet-file\n")
 
 
 SOUND = {"template": "https://h/t.git", "commit": "a" * 40, "context": {"cookiecutter": {"kind": "service", "_x": []}}}

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,10 +30,16 @@ from tools.fleet.data import (
     LARGEST,
     LINK,
     BrokenLinkError,
+    Changes,
+    Day,
     Fleet,
     FleetError,
+    MergeRequest,
+    Pipeline,
     Project,
+    Published,
     Run,
+    dated,
     days_between,
     load,
     moment,
@@ -57,7 +63,9 @@ PART = 25
 PAGES = 50
 # How many releases of the template, and how many days, are remembered of a project and of all.
 REMEMBERED, DAYS = 5, 730
-ENDED = ("success", "failed", "canceled", "skipped")
+# What is raised where an answer of GitLab is not as it documents it, and where there is none.
+ODD = (LookupError, TypeError, ValueError, AttributeError)
+FAILURES = (gitlab.GitlabError, requests.RequestException, *ODD)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -176,17 +184,13 @@ def list_projects(reader: Reader, groups: Iterable[str]) -> dict[int, dict[str, 
         pages: dict[str, Any] = {"pagination": "keyset", "order_by": "id", "per_page": 100}
         try:
             lazy = reader.gitlab.groups.get(group, lazy=True)
-            found.update(
-                {
-                    each.id: each.attributes
-                    for each in lazy.projects.list(iterator=True, include_subgroups=True, **pages)
-                }
-            )
+            for each in ending(lazy.projects.list(iterator=True, include_subgroups=True, **pages), "id"):
+                found[int(each.id)] = each.attributes
         except gitlab.GitlabAuthenticationError:
             raise FleetError(
                 "fleet-token", f"{reader.url} does not take GITLAB_TOKEN: make a new one with the scope read_api."
             ) from None
-        except (gitlab.GitlabError, requests.RequestException) as error:
+        except FAILURES as error:
             raise FleetError("fleet-group", f"The projects of {group} cannot be listed: {said(error)}") from None
     return found
 
@@ -202,16 +206,31 @@ def list_merge_requests(reader: Reader, groups: Iterable[str], since: str | None
         for query in queries:
             try:
                 lazy = reader.gitlab.groups.get(group, lazy=True)
-                for each in lazy.mergerequests.list(iterator=True, labels=LABEL, scope="all", per_page=100, **query):
-                    found.setdefault(each.project_id, {})[each.iid] = each.attributes
-            except (gitlab.GitlabError, requests.RequestException) as error:
+                pages = lazy.mergerequests.list(iterator=True, labels=LABEL, scope="all", per_page=100, **query)
+                for each in ending(pages, "id"):
+                    found.setdefault(each.project_id, {})[int(each.iid)] = each.attributes
+            except FAILURES as error:
                 message = f"The merge requests of {group} cannot be listed: {said(error)}"
                 raise FleetError("fleet-group", message) from None
     return {project: sorted(each.values(), key=lambda one: one["iid"]) for project, each in found.items()}
 
 
+def ending(items: Iterable[Any], name: str) -> Iterator[Any]:
+    """Yield what GitLab lists; raise an error where a page comes again and again, and there would be no end."""
+    seen: Counter[Any] = Counter()
+    for each in items:
+        key = each[name] if isinstance(each, dict) else getattr(each, name)
+        seen[key] += 1
+        # Where something is new, what was the last of a page is the first of the next.
+        if seen[key] > 2:
+            raise gitlab.GitlabError("GitLab gives the same page again and again")
+        yield each
+
+
 def said(error: Exception) -> str:
     """Return what an error says, in a line."""
+    if isinstance(error, ODD) and not isinstance(error, requests.RequestException):
+        return f"GitLab's answer is odd: {type(error).__name__}"
     status = getattr(error, "response_code", None)
     text = getattr(error, "error_message", None) or str(error)
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
@@ -231,22 +250,26 @@ class Look:
 
     def at(self, listed: dict[str, Any], before: Project | None, requested: list[dict[str, Any]]) -> Project:
         """Return what is known of a project now; what cannot be read is named with its reason."""
+        now = self.now.isoformat(timespec="seconds")
         project = Project(
             id=listed["id"],
-            path=plain(listed["path_with_namespace"]),
-            url=str(listed["web_url"]),
-            topics=[plain(topic) for topic in listed.get("topics", [])],
-            active_at=str(listed["last_activity_at"]),
-            read_at=self.now.isoformat(timespec="seconds"),
-            asked_at=self.now.isoformat(timespec="seconds"),
+            path=f"project {listed['id']}",
+            url="",
+            topics=before["topics"] if before else [],
+            active_at=now,
+            read_at=now,
+            asked_at=now,
             state="ok",
             reason="",
         )
         # Where it cannot be read now, this is still known of it.
         for name in ("runs", "trials", "merge_request"):
             if before and name in before:
-                project[name] = before[name]  # type: ignore[literal-required]
+                project[name] = before[name]
         try:
+            project["path"], project["url"] = plain(listed["path_with_namespace"]), str(listed["web_url"])
+            project["topics"] = [plain(topic) for topic in listed.get("topics", [])]
+            project["active_at"] = dated(listed["last_activity_at"])
             if listed.get("archived"):
                 return {**project, "state": "archived", "reason": "archived: nobody can change it"}
             if listed.get("empty_repo") or not listed.get("default_branch"):
@@ -277,12 +300,10 @@ class Look:
             self.verify(project, handle)
         except (BrokenLinkError, TooLargeError) as error:
             return {**project, "state": "broken", "reason": str(error) or f"{LINK} is larger than {LARGEST} bytes"}
-        except (gitlab.GitlabError, requests.RequestException) as error:
+        except FAILURES as error:
             status = getattr(error, "response_code", None)
             state = "forbidden" if status in (401, 403, 404) else "broken"
             return {**project, "state": state, "reason": said(error)}
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            return {**project, "state": "broken", "reason": f"GitLab's answer is odd: {type(error).__name__}"}
         return project
 
     def read_files(self, project: Project, handle: Any, before: Project | None) -> None:
@@ -306,7 +327,7 @@ class Look:
         elif self.changes:
             files = {}
             query = {"recursive": True, "ref": project["branch"], "pagination": "keyset", "per_page": 100}
-            for entry in handle.repository_tree(iterator=True, **query):
+            for entry in ending(handle.repository_tree(iterator=True, **query), "path"):
                 if entry["type"] == "blob":
                     files[str(entry["path"])] = str(entry["id"])
                 if len(files) > 100 * PAGES:
@@ -332,10 +353,10 @@ class Look:
             tag = plain(str(found["tag_name"]))
             asset = asset_of(found, tag)
             page = f"{project['url']}/-/releases/{quote(tag, safe='')}"
-            release = {"tag": tag, "at": str(found["released_at"]), "asset": list(asset or ()), "url": page}
-            known = (before or {}).get("release") or {}
-            same = all(known.get(name) == release[name] for name in ("tag", "at", "asset"))
-            project["release"] = {**known, **release} if same else release
+            release = Published(tag=tag, at=dated(found["released_at"]), asset=list(asset or ()), url=page)
+            known = before.get("release") if before else None
+            same = known and all(known[name] == release[name] for name in ("tag", "at", "asset"))
+            project["release"] = {**known, **release} if known and same else release
 
     def verify(self, project: Project, handle: Any) -> None:
         """Verify the signature of the newest release, unless that was done lately."""
@@ -345,39 +366,39 @@ class Look:
         checked = release.get("checked_at")
         if checked and release.get("verified") != "unknown" and days_between(checked, self.now) < self.verify_days:
             return
-        asset, signing = release["asset"], str(project["answers"].get("signing", ""))
+        asset = (release["asset"][0], release["asset"][1]) if release["asset"] else None
+        signing = str(project["answers"].get("signing", ""))
         # As it is in certificates, whichever address the API is asked at.
         server = project["url"].removesuffix(f"/{project['path']}")
-        holds, why = verify(handle, project["url"], server, release["tag"], tuple(asset) if asset else None, signing)
-        release.update(verified=holds, why=why, checked_at=self.now.isoformat(timespec="seconds"))
+        holds, why = verify(handle, project["url"], server, release["tag"], asset, signing)
+        release.update({"verified": holds, "why": why, "checked_at": self.now.isoformat(timespec="seconds")})
 
     def read_pipelines(
         self, project: Project, handle: Any, before: Project | None, requested: list[dict[str, Any]], lately: bool
     ) -> None:
         """Read the newest pipelines of the default branch and of the bot's merge request, where they may be others."""
-        old = before or Project()
-        project["runs"], project["trials"] = dict(old.get("runs", {})), dict(old.get("trials", {}))
-        pipeline = old.get("pipeline")
+        project["runs"], project["trials"] = dict(project.get("runs", {})), dict(project.get("trials", {}))
+        pipeline = before.get("pipeline") if before else None
         green = pipeline is not None and pipeline["status"] == "success"
         if not (lately and green and "canary" not in project["topics"]):
             pipeline = self.newest(handle, project["branch"])
         project["pipeline"] = pipeline
         if pipeline and project["version"]:
             remember(project["runs"], project["version"], pipeline)
-        request = merge_request_of(requested, old.get("merge_request"))
+        known = project.get("merge_request")
+        request = merge_request_of(requested, known)
         project["merge_request"] = request
         if request and request["state"] == "opened":
-            known = old.get("merge_request") or {}
-            same = (known.get("iid"), known.get("sha")) == (request["iid"], request["sha"])
-            request["pipeline"] = known.get("pipeline") if same else None
-            if (request["pipeline"] or {}).get("status") != "success":
+            if known and (known["iid"], known["sha"]) == (request["iid"], request["sha"]):
+                request["pipeline"] = known["pipeline"]
+            if not request["pipeline"] or request["pipeline"]["status"] != "success":
                 found = handle.mergerequests.get(request["iid"]).attributes.get("head_pipeline")
                 request["pipeline"] = described(found) if found else None
             # With a conflict in its files, it says nothing of the release.
             if request["pipeline"] and request["version"] and not (request["draft"] or request["conflicts"]):
                 remember(project["trials"], request["version"], request["pipeline"])
 
-    def newest(self, handle: Any, branch: str) -> dict[str, Any] | None:
+    def newest(self, handle: Any, branch: str) -> Pipeline | None:
         """Return the newest pipeline of a branch; None where there is none, or where the project has no pipelines."""
         try:
             return described(handle.pipelines.latest(ref=branch).attributes)
@@ -404,17 +425,17 @@ def alike(before: Project, commit: str, answers: dict[str, Any], tree: str) -> b
     return same and before.get("changes", {}).get("tree") == tree
 
 
-def described(pipeline: dict[str, Any]) -> dict[str, Any]:
+def described(pipeline: dict[str, Any]) -> Pipeline:
     """Return what is kept of a pipeline."""
-    return {
-        "status": plain(str(pipeline["status"])),
-        "url": str(pipeline["web_url"]),
-        "sha": str(pipeline["sha"]),
-        "at": str(pipeline["updated_at"]),
-    }
+    return Pipeline(
+        status=plain(str(pipeline["status"])),
+        url=str(pipeline["web_url"]),
+        sha=str(pipeline["sha"]),
+        at=dated(pipeline["updated_at"]),
+    )
 
 
-def remember(runs: dict[str, Run], version: str, pipeline: dict[str, Any]) -> None:
+def remember(runs: dict[str, Run], version: str, pipeline: Pipeline) -> None:
     """Keep how the newest pipeline with a release went, once it has ended; one that was cancelled says nothing."""
     if pipeline["status"] not in ("success", "failed"):
         return
@@ -432,25 +453,25 @@ def remember(runs: dict[str, Run], version: str, pipeline: dict[str, Any]) -> No
         del runs[each]
 
 
-def merge_request_of(requested: list[dict[str, Any]], known: dict[str, Any] | None) -> dict[str, Any] | None:
+def merge_request_of(requested: list[dict[str, Any]], known: MergeRequest | None) -> MergeRequest | None:
     """Return the newest merge request of the bot: the open one, else the last."""
     if not requested:
         # All that are open were listed.
         return known if known and known["state"] != "opened" else None
     each = next((one for one in reversed(requested) if one["state"] == "opened"), requested[-1])
     found = TITLE.match(str(each["title"]))
-    return {
-        "iid": int(each["iid"]),
-        "url": str(each["web_url"]),
-        "title": plain(str(each["title"]))[:200],
-        "version": found[1] if found else None,
-        "state": plain(str(each["state"])),
-        "draft": bool(each.get("draft")),
-        "conflicts": bool(each.get("has_conflicts")),
-        "sha": str(each.get("sha")),
-        "created_at": str(each["created_at"]),
-        "pipeline": None,
-    }
+    return MergeRequest(
+        iid=int(each["iid"]),
+        url=str(each["web_url"]),
+        title=plain(str(each["title"]))[:200],
+        version=found[1] if found else None,
+        state=plain(str(each["state"])),
+        draft=bool(each.get("draft")),
+        conflicts=bool(each.get("has_conflicts")),
+        sha=str(each.get("sha")),
+        created_at=dated(each["created_at"]),
+        pipeline=None,
+    )
 
 
 def digest(files: dict[str, str]) -> str:
@@ -478,23 +499,22 @@ def compare(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for (_, those), rendered in zip(parts, pool.map(render, parts), strict=True):
             for project, made in zip(those, rendered, strict=True):
-                project["changes"] = (
-                    {"reason": made} if isinstance(made, str) else difference(*trees[project["id"]], made)
-                )
+                refused = isinstance(made, str)
+                project["changes"] = Changes(reason=made) if refused else difference(*trees[project["id"]], made)
 
 
-def difference(tree: str, files: dict[str, str], made: dict[str, str]) -> dict[str, Any]:
+def difference(tree: str, files: dict[str, str], made: dict[str, str]) -> Changes:
     """Return which files of the template a project has otherwise, and which it lacks."""
-    return {
-        "tree": tree,
-        "of": len(made),
-        "changed": [name for name in made if name in files and files[name] != made[name]],
-        "removed": [name for name in made if name not in files],
-    }
+    return Changes(
+        tree=tree,
+        of=len(made),
+        changed=[name for name in made if name in files and files[name] != made[name]],
+        removed=[name for name in made if name not in files],
+    )
 
 
-def history(known: list[dict[str, Any]], projects: list[Project], now: datetime) -> list[dict[str, Any]]:
+def history(known: list[Day], projects: list[Project], now: datetime) -> list[Day]:
     """Return how many projects had which version on each day, with today's in place of an earlier one of today."""
     day = now.date().isoformat()
     versions = Counter(each.get("version") or "unknown" for each in projects if each["state"] == "ok")
-    return [*(each for each in known if each["day"] != day), {"day": day, "versions": dict(versions)}][-DAYS:]
+    return [*(each for each in known if each["day"] != day), Day(day=day, versions=dict(versions))][-DAYS:]

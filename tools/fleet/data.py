@@ -1,14 +1,23 @@
 """What is kept of projects: the file fleet.json, and the link to the template, which anybody may have written."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    TypedDict,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 FORMAT = 1
 LINK = ".cruft.json"
@@ -28,12 +37,16 @@ class FleetError(Exception):
         self.paragraph = paragraph
 
 
+# A time as GitLab or git writes it; `load` tells it from other texts.
+Moment = Annotated[str, "a time"]
+
+
 class Release(TypedDict):
     """A release of the template, with its commit, and the time of its tag."""
 
     version: str
     commit: str
-    at: str
+    at: Moment
 
 
 class Run(TypedDict):
@@ -41,12 +54,58 @@ class Run(TypedDict):
 
     status: str
     url: str
-    at: str
-    since: str | None
-    broke: str | None
+    at: Moment
+    since: Moment | None
+    broke: Moment | None
 
 
-class Project(TypedDict, total=False):
+class Pipeline(TypedDict):
+    """The newest pipeline of a branch."""
+
+    status: str
+    url: str
+    sha: str
+    at: Moment
+
+
+class MergeRequest(TypedDict):
+    """The newest merge request of the bot."""
+
+    iid: int
+    url: str
+    title: str
+    version: str | None
+    state: str
+    draft: bool
+    conflicts: bool
+    sha: str
+    created_at: Moment
+    pipeline: Pipeline | None
+
+
+class Published(TypedDict):
+    """The newest release of a project; `verified` says whether its signature holds: `yes`, `no` or `unknown`."""
+
+    tag: str
+    at: Moment
+    asset: list[str]
+    url: str
+    verified: NotRequired[str]
+    why: NotRequired[str]
+    checked_at: NotRequired[Moment]
+
+
+class Changes(TypedDict, total=False):
+    """Which files of the template, of how many, a project has otherwise or lacks, or why nobody knows."""
+
+    tree: str
+    of: int
+    changed: list[str]
+    removed: list[str]
+    reason: str
+
+
+class Project(TypedDict):
     """What is known of a project; `state` is one of STATES, with a reason where it is not `ok`.
 
     `read_at` is when its files were read, `asked_at` when all was asked for that leaves no trace in `active_at`. `runs`
@@ -57,39 +116,46 @@ class Project(TypedDict, total=False):
     path: str
     url: str
     topics: list[str]
-    active_at: str
-    read_at: str
-    asked_at: str
+    active_at: Moment
+    read_at: Moment
+    asked_at: Moment
     state: str
     reason: str
-    branch: str
-    commit: str
-    version: str | None
-    answers: dict[str, Any]
-    pipeline: dict[str, Any] | None
-    runs: dict[str, Run]
-    trials: dict[str, Run]
-    merge_request: dict[str, Any] | None
-    release: dict[str, Any] | None
-    changes: dict[str, Any]
+    branch: NotRequired[str]
+    commit: NotRequired[str]
+    version: NotRequired[str | None]
+    answers: NotRequired[dict[str, str | float]]
+    pipeline: NotRequired[Pipeline | None]
+    runs: NotRequired[dict[str, Run]]
+    trials: NotRequired[dict[str, Run]]
+    merge_request: NotRequired[MergeRequest | None]
+    release: NotRequired[Published | None]
+    changes: NotRequired[Changes]
 
 
 # `none`: not made from a template; `other`: made from another one.
 STATES = ("ok", "none", "other", "archived", "empty", "forbidden", "broken")
 
 
+class Day(TypedDict):
+    """How many projects had each version on a day."""
+
+    day: Moment
+    versions: dict[str, int]
+
+
 class Fleet(TypedDict):
     """The file fleet.json; `history` has the number of projects by version on each day, oldest first."""
 
     format: int
-    at: str
+    at: Moment
     template: str
     groups: list[str]
     releases: list[Release]
     projects: list[Project]
     requests: int
     seconds: float
-    history: list[dict[str, Any]]
+    history: list[Day]
 
 
 class Link(NamedTuple):
@@ -163,18 +229,44 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def dated(value: Any) -> Moment:
+    """Return what GitLab gives as a time; raise ValueError or TypeError where it is none."""
+    return str(moment(value) and value)
+
+
 def days_between(earlier: str, later: datetime) -> float:
     """Return how many days there are between two times."""
     return (later - moment(earlier)) / timedelta(days=1)
+
+
+def fits(value: Any, wanted: Any) -> bool:
+    """Tell whether a value of JSON is of a type that is written here."""
+    parts = get_args(wanted)
+    if wanted == Moment:
+        try:
+            return bool(moment(value))
+        except (ValueError, TypeError):
+            return False
+    if is_typeddict(wanted):
+        kinds = get_type_hints(wanted, include_extras=True)
+        sound = isinstance(value, dict) and wanted.__required_keys__ <= value.keys()
+        return sound and all(fits(value[name], kind) for name, kind in kinds.items() if name in value)
+    if get_origin(wanted) is list:
+        return isinstance(value, list) and all(fits(each, parts[0]) for each in value)
+    if get_origin(wanted) is dict:
+        return isinstance(value, dict) and all(fits(each, parts[1]) for each in value.values())
+    if parts:
+        return any(fits(value, kind) for kind in parts)
+    return isinstance(value, (int, float) if wanted is float else wanted)
 
 
 def load(file: Path) -> Fleet:
     """Return what was kept; raise FleetError where it is not what `collect` writes."""
     try:
         found = json.loads(file.read_bytes())
-        if found["format"] == FORMAT and {*Fleet.__annotations__} <= {*found}:
-            return dict(found)  # type: ignore[return-value]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        if fits(found, Fleet) and found["format"] == FORMAT and found["history"]:
+            return cast("Fleet", found)
+    except (OSError, ValueError, RecursionError):
         pass
     raise FleetError("fleet-file", f"{file} is not what this version of collect writes: run it anew.")
 

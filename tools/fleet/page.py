@@ -66,7 +66,7 @@ def stuck(
     if request and request["state"] == "opened":
         if request["conflicts"] or request["draft"]:
             found.append("the merge request has a conflict, or is a draft")
-        if (request["pipeline"] or {}).get("status") == "failed":
+        if request["pipeline"] and request["pipeline"]["status"] == "failed":
             found.append("the pipeline of the merge request failed")
         if days_between(request["created_at"], now) > days_open:
             found.append(f"the merge request is open for {days_between(request['created_at'], now):.0f} days")
@@ -74,17 +74,17 @@ def stuck(
         found.append(f"somebody has closed the merge request for {target}")
     elif target and days_between(tagged[target], now) > days_open:
         found.append(f"it may get {target}, and has no merge request")
-    pipeline = project.get("pipeline")
+    pipeline, release = project.get("pipeline"), project.get("release")
     if pipeline and pipeline["status"] == "failed":
         found.append("the pipeline of its default branch failed")
-    if (project.get("release") or {}).get("verified") == "no":
+    if release and release.get("verified") == "no":
         found.append("the signature of its last release does not verify")
     return found
 
 
 def row(project: Project, fleet: Fleet, releases: list[Progress], days_open: float, now: datetime) -> dict[str, Any]:
     """Return what the page shows of a project."""
-    target, changes = allowed(project, releases), project.get("changes") or {}
+    target, changes = allowed(project, releases), project.get("changes", {})
     known = project["state"] == "ok"
     why = stuck(project, target, fleet["releases"], days_open, now)
     return {

@@ -56,8 +56,8 @@ def make_plan(fleet: Fleet, days: Days, now: datetime, *, automerge: bool = Fals
     projects = []
     for project in sorted(fleet["projects"], key=lambda each: each["path"]):
         if project["state"] == "ok":
-            wave, request = wave_of(project), project.get("merge_request") or {}
-            conflicts = request.get("state") == "opened" and (request.get("conflicts") or request.get("draft"))
+            wave, request = wave_of(project), project.get("merge_request")
+            conflicts = request and request["state"] == "opened" and (request["conflicts"] or request["draft"])
             projects.append(
                 {
                     "path": project["path"],

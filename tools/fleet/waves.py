@@ -142,14 +142,15 @@ def allowed(project: Project, releases: Sequence[Progress]) -> str | None:
     if project["state"] != "ok":
         return None
     wave, current = wave_of(project), order(project.get("version") or "")
-    request = project.get("merge_request") or {}
+    request = project.get("merge_request")
+    tried = request["version"] if request and request["state"] == "opened" else None
     states = {"normal": ("released", "everywhere"), "critical": ("everywhere",)}
     for each in sorted(releases, key=lambda each: order(each.version), reverse=True):
         if order(each.version) <= current:
             return None
         if wave == "canary":
             # One that tries a release goes on with it, so that people can look at it.
-            if each.state != "held" or (request.get("state"), request.get("version")) == ("opened", each.version):
+            if each.state != "held" or tried == each.version:
                 return each.version
         elif each.state in states[wave]:
             return each.version
