@@ -10,10 +10,14 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
+from tools.commands import commit_all, run
 from tools.fleet.__main__ import main
-from tools.fleet.data import place
+from tools.fleet.data import FleetError, place, without_secrets
 from tools.fleet.drafts import troubles
+from tools.fleet.template import Template
+from tools.fleet.update import clone_template
 from tools.options import ROOT
+from tools.samples.organisation import make_releases
 from tools.schema import check
 
 SEEN = {"problems": [], "packageFiles": {"regex": [{"deps": [{"depName": "py-ci-template"}]}]}}
@@ -45,6 +49,45 @@ def test_addresses_of_one_template_name_one_place(address: str) -> None:
 )
 def test_another_template_is_at_another_place(address: str) -> None:
     assert place(address) != "gitlab.example.org/org/py-ci-template"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://oauth2:glpat-t@gitlab.example.org:8443/org/t.git", "https://gitlab.example.org:8443/org/t.git"),
+        ("https://glpat-t@gitlab.example.org/org/t.git?private_token=glpat-t", "https://gitlab.example.org/org/t.git"),
+        ("ssh://git:glpat-t@gitlab.example.org/org/t.git", "ssh://git@gitlab.example.org/org/t.git"),
+        ("git@gitlab.example.org:org/t.git", "git@gitlab.example.org:org/t.git"),
+        ("/srv/a@b/t.git", "/srv/a@b/t.git"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_a_token(address: str, shown: str) -> None:
+    assert without_secrets(address) == shown
+
+
+def test_a_template_is_cloned_with_all_its_tags_and_its_token_stays_in_no_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = tmp_path / "template", "https://oauth2:glpat-secret@gitlab.example.org/org/t.git"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", folder)
+    make_releases(folder, 1, 2)
+    run("git", "checkout", "--quiet", "-b", "old", "0.1.0", cwd=folder)
+    (folder / "mended").touch()
+    commit_all(folder)
+    run("git", "tag", "0.1.1", cwd=folder)
+    run("git", "checkout", "--quiet", "main", cwd=folder)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{folder.as_uri()}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", address)
+    template = Template(address, tmp_path / "clone")
+    assert [each["version"] for each in template.releases] == ["0.1.0", "0.1.1", "0.2.0"]
+    assert template.address == "https://gitlab.example.org/org/t.git"
+    with pytest.raises(FleetError, match=r"from https://gitlab\.example\.org/org/t\.gitx: ") as error:
+        Template(f"{address}x", tmp_path / "none")
+    assert "glpat" not in str(error.value)
+    clone_template(address, tmp_path / "for-nobody")
+    assert "glpat" not in (tmp_path / "for-nobody" / ".git" / "config").read_text(encoding="utf-8")
+    assert run("git", "tag", cwd=tmp_path / "for-nobody").split() == ["0.1.0", "0.1.1", "0.2.0"]
 
 
 def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:

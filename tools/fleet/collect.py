@@ -48,6 +48,7 @@ from tools.fleet.data import (
     plain,
     read_link,
     save,
+    without_secrets,
 )
 from tools.fleet.signatures import TooLargeError, asset_of, limited, verify
 from tools.fleet.template import Template
@@ -317,7 +318,10 @@ class Look:
             raise
         link = read_link(content)
         if place(link.template) != place(self.template.address):
-            project["state"], project["reason"] = "other", f"made from another template, {link.template}"
+            project["state"], project["reason"] = (
+                "other",
+                f"made from another template, {without_secrets(link.template)}",
+            )
             return
         project["commit"], project["answers"] = link.commit, link.answers
         if not self.template.has(link.commit):

@@ -217,6 +217,17 @@ def place(address: str) -> str:
     return f"{host.rpartition('@')[2]}{slash}{path}".lower()
 
 
+def without_secrets(address: str) -> str:
+    """Return an address of git that may be shown: a user, a password and a query may be a token; SSH needs its user."""
+    scheme, is_url, rest = address.partition("://")
+    if not is_url:
+        return address
+    authority, slash, path = re.split("[?#]", rest)[0].partition("/")
+    login, _, host = authority.rpartition("@")
+    user = f"{login.partition(':')[0]}@" if login and "ssh" in scheme else ""
+    return f"{scheme}://{user}{host}{slash}{path}"
+
+
 def order(version: str) -> tuple[int, ...]:
     """Return what versions are compared by."""
     found = VERSION.fullmatch(version)

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.fleet.data import VERSION, FleetError, Release, order, plain
+from tools.fleet.data import VERSION, FleetError, Release, order, plain, without_secrets
 
 RENDERER = Path(__file__).with_name("rendering.py")
 # The user without rights, who is nobody everywhere.
@@ -28,17 +28,26 @@ class Template:
     """A clone of the template, without its files."""
 
     def __init__(self, address: str, folder: Path) -> None:
-        self.address = address
+        # It is shown to people, and git has it with what may be a token.
+        self.address = without_secrets(address)
         self.folder = folder
-        # Who may push other branches gets no code to run here.
-        command = ("git", *access(), "clone", "--quiet", "--bare", "--single-branch", "--", address, str(folder))
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
-        done = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-        )
-        if done.returncode:
-            said = plain((done.stderr.strip().splitlines() or ["git failed"])[-1])
-            raise FleetError("fleet-template", f"The template cannot be cloned from {address}: {said}")
+        # Who may push other branches gets no code to run here; a tag may be of one that mends an older release.
+        for command in (
+            ("clone", "--quiet", "--bare", "--single-branch", "--", address, str(folder)),
+            (f"--git-dir={folder}", "fetch", "--quiet", "--tags", "origin"),
+        ):
+            done = subprocess.run(
+                ("git", *access(), *command),
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+            if done.returncode:
+                said = plain((done.stderr.strip().splitlines() or ["git failed"])[-1])
+                raise FleetError("fleet-template", f"The template cannot be cloned from {self.address}: {said}")
         self.releases = self._releases()
         self._versions = {each["commit"]: each["version"] for each in self.releases}
 

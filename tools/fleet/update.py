@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.fleet.data import place, plain
+from tools.fleet.data import place, plain, without_secrets
 
 HELP = "Bring a release of the template into the checkout in the current folder."
 LINK = ".cruft.json"
@@ -63,7 +63,7 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
     git(checkout, "checkout", "--quiet", "HEAD", "--", LINK)
     linked = str(read_link(checkout)["template"])
     if place(linked) != place(template):
-        raise UpdateError(f"{LINK} names another template, {linked}")
+        raise UpdateError(f"{LINK} names another template, {without_secrets(linked)}")
     with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
         work = Path(folder)
         clone_project(checkout, work / "project")
@@ -128,6 +128,8 @@ def clone_template(address: str, folder: Path) -> None:
     """Clone the default branch and the tags of the template: who may push other branches gets no code to run here."""
     git(folder.parent, "clone", "--quiet", "--single-branch", "--", address, str(folder))
     git(folder, "fetch", "--quiet", "--tags", "origin")
+    # Its address may hold a token, which code of the template could read there.
+    git(folder, "remote", "remove", "origin")
 
 
 def hand_over(work: Path) -> None:
