@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tools.fleet.data import (
     load,
     place,
     read_link,
+    save,
 )
 from tools.fleet.page import embedded, render
 from tools.fleet.plan import make_plan
@@ -264,6 +267,27 @@ def test_a_damaged_file_is_named_whatever_is_damaged(tmp_path: Path, capsys: pyt
             load(file)
     assert main(["page", str(file), "--output", str(tmp_path / "index.html")]) == 1
     assert capsys.readouterr().err.startswith("See docs/troubleshooting.md#fleet-file\n")
+
+
+def test_a_file_is_written_whole_and_what_it_is_stays(tmp_path: Path) -> None:
+    folder, link, pipe = tmp_path / "folder", tmp_path / "link", tmp_path / "pipe"
+    folder.mkdir()
+    link.symlink_to("folder/file")
+    os.mkfifo(pipe)
+    # Another process is half-way.
+    (folder / ".file.new").write_text("half", encoding="utf-8")
+    save(link, "written")
+    assert link.is_symlink()
+    assert (folder / "file").read_text(encoding="utf-8") == "written"
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text, encoding="utf-8")
+        save(pipe, "written")
+        assert read.result() == "written"
+    assert pipe.is_fifo()
+    with pytest.raises(FleetError, match="cannot be written: Is a directory"):
+        save(folder, "text")
+    assert {path.name for path in tmp_path.rglob("*")} == {"folder", "link", "pipe", "file", ".file.new"}
+    assert (folder / ".file.new").read_text(encoding="utf-8") == "half"
 
 
 SOUND = {"template": "https://h/t.git", "commit": "a" * 40, "context": {"cookiecutter": {"kind": "service", "_x": []}}}

@@ -283,10 +283,18 @@ def load(file: Path) -> Fleet:
 
 
 def save(file: Path, text: str) -> None:
-    """Write a file whole, or leave what is there."""
-    beside = file.with_name(f".{file.name}.new")
+    """Write a file whole, or leave what is there; a link stays one, and so does what is no file, such as /dev/null."""
+    target = Path(os.path.realpath(file))
+    # Another process may write the same file.
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, file)  # noqa: PTH105
+        if file.exists() and not file.is_file():
+            file.write_text(text, encoding="utf-8")
+            return
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         raise FleetError("fleet-write", f"{file} cannot be written: {error.strerror}.") from None
