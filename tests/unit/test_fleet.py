@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from answer_rules import one_line
 from tools.fleet.__main__ import main
 from tools.fleet.data import (
     FORMAT,
@@ -296,6 +297,10 @@ SOUND = {"template": "https://h/t.git", "commit": "a" * 40, "context": {"cookiec
 def test_a_link_is_read_with_the_answers_of_a_person() -> None:
     link = read_link(json.dumps(SOUND).encode())
     assert link == ("https://h/t.git", "a" * 40, "", {"kind": "service"})
+    # Spaces that do not break, and a sign that joins.
+    name = "Jean\u00a0Dupont \U0001f469\u200d\U0001f4bb \u064a\u3000\u4e00"
+    assert read_link(json.dumps({**SOUND, "context": {"cookiecutter": {"author_name": name}}}).encode())
+    assert one_line(name, 100) is None
     assert place("git@Host.org:group/t.git") == place("https://user@host.org/group/t/")
 
 
@@ -314,6 +319,8 @@ def test_a_link_is_read_with_the_answers_of_a_person() -> None:
         (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "{{ 1 }}"}}}).encode(), "nobody can give"),
         (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": {"deep": []}}}}).encode(), "nobody can give"),
         (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "x\x1b[2J"}}}).encode(), "nobody can give"),
+        (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "\u202e"}}}).encode(), "nobody can give"),
+        (json.dumps({**SOUND, "context": {"cookiecutter": {"kind": "\ud800"}}}).encode(), "nobody can give"),
         (
             b'{"template": "t", "commit": "%s", "context": {"cookiecutter": {"a": NaN}}}' % (b"a" * 40),
             "nobody can give",
