@@ -14,6 +14,7 @@ import pytest
 
 from answer_rules import one_line
 from tools.fleet.__main__ import main
+from tools.fleet.collect import since_when
 from tools.fleet.data import (
     FORMAT,
     BrokenLinkError,
@@ -185,6 +186,17 @@ def test_without_canaries_all_wait_from_the_tag_on() -> None:
     assert plan(known) == {"ahead": None, "critical": "0.2.0", "normal": "0.3.0"}
     assert "no project has the topic canary" in progress(known, DAYS, NOW)[0].reason
     assert "No project has the topic" in render(known, DAYS)
+
+
+def test_a_release_is_no_older_than_the_last_look_without_it_and_not_of_tomorrow() -> None:
+    before = fleet(releases={"0.1.0": 100.0})
+    before["at"] = ago(1)
+    tagged = fleet(releases={"0.1.0": 90.0, "0.2.0": 50.0, "0.3.0": 0.5, "0.4.0": -9.0})["releases"]
+    assert [each["at"] for each in since_when(tagged, before, NOW)] == [ago(100), ago(1), ago(0.5), ago(0)]
+    assert [each["at"] for each in since_when(tagged, None, NOW)] == [ago(90), ago(50), ago(0.5), ago(0)]
+    # A tag that was moved is another release.
+    tagged[0]["commit"] = "moved"
+    assert since_when(tagged, before, NOW)[0]["at"] == ago(1)
 
 
 def test_a_release_that_no_canary_has_tried_is_skipped_where_all_have_a_newer_one() -> None:

@@ -38,6 +38,7 @@ from tools.fleet.data import (
     Pipeline,
     Project,
     Published,
+    Release,
     Run,
     dated,
     days_between,
@@ -170,7 +171,7 @@ def collect(
         at=now.isoformat(timespec="seconds"),
         template=template.address,
         groups=groups,
-        releases=template.releases,
+        releases=since_when(template.releases, previous, now),
         projects=sorted(found, key=lambda each: each["path"]),
         requests=len(reader.asked),
         seconds=round(time.monotonic() - begin, 1),
@@ -515,6 +516,22 @@ def difference(tree: str, files: dict[str, str], made: dict[str, str]) -> Change
         changed=[name for name in made if name in files and files[name] != made[name]],
         removed=[name for name in made if name not in files],
     )
+
+
+def since_when(releases: list[Release], previous: Fleet | None, now: datetime) -> list[Release]:
+    """Return the releases with the times since when they are there.
+
+    A tag without a message has the time of its commit, which may be weeks old, and any clock may be wrong: one that was
+    not there the last time is younger than that, and none is of tomorrow.
+    """
+    known = {(each["version"], each["commit"]): each["at"] for each in previous["releases"]} if previous else {}
+    latest = now.isoformat(timespec="seconds")
+    found = []
+    for each in releases:
+        at = max(each["at"], previous["at"] if previous else each["at"], key=moment)
+        at = known.get((each["version"], each["commit"]), min(at, latest, key=moment))
+        found.append(Release(version=each["version"], commit=each["commit"], at=at))
+    return found
 
 
 def history(known: list[Day], projects: list[Project], now: datetime) -> list[Day]:
