@@ -14,7 +14,7 @@ import pytest
 
 from answer_rules import one_line
 from tools.fleet.__main__ import main
-from tools.fleet.collect import since_when
+from tools.fleet.collect import since_when, unchanged
 from tools.fleet.data import (
     FORMAT,
     BrokenLinkError,
@@ -186,6 +186,14 @@ def test_without_canaries_all_wait_from_the_tag_on() -> None:
     assert plan(known) == {"ahead": None, "critical": "0.2.0", "normal": "0.3.0"}
     assert "no project has the topic canary" in progress(known, DAYS, NOW)[0].reason
     assert "No project has the topic" in render(known, DAYS)
+
+
+@pytest.mark.parametrize(("minutes", "same"), [(59, False), (65, False), (71, True)])
+def test_what_was_read_soon_after_an_activity_is_read_again(minutes: int, same: bool) -> None:
+    """GitLab notes an activity only where the last one is an hour ago, and by its own clock."""
+    before = project("any", active_at=ago(1), read_at=ago(1 - minutes / 1440))
+    assert unchanged(project("any", active_at=ago(1)), before) == same
+    assert not unchanged(project("any", active_at=ago(0.5)), before)
 
 
 def test_a_release_is_no_older_than_the_last_look_without_it_and_not_of_tomorrow() -> None:

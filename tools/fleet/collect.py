@@ -59,6 +59,8 @@ LABEL = "py-ci-template"
 TITLE = re.compile(r"(?:Draft: )?Update the template to (v?[0-9]+\.[0-9]+\.[0-9]+)")
 # GitLab notes that a project is active once in this time: https://docs.gitlab.com/api/projects/
 ACTIVITY = timedelta(hours=1)
+# By how much the clock of GitLab may be another.
+CLOCKS = timedelta(minutes=10)
 # How many projects are rendered by one process.
 PART = 25
 # Pages of a list of files, of 100 each, that are asked for.
@@ -202,8 +204,8 @@ def list_merge_requests(reader: Reader, groups: Iterable[str], since: str | None
     found: dict[int, dict[int, dict[str, Any]]] = {}
     for group in groups:
         queries: list[dict[str, Any]] = [{"state": "opened"}]
-        # Clocks differ a little; without a time before, a month is all that counts.
-        after = moment(since) - timedelta(minutes=10) if since else datetime.now(UTC) - timedelta(days=30)
+        # Without a time before, a month is all that counts.
+        after = moment(since) - CLOCKS if since else datetime.now(UTC) - timedelta(days=30)
         queries += [{"state": state, "updated_after": after.isoformat()} for state in ("merged", "closed")]
         for query in queries:
             try:
@@ -421,7 +423,7 @@ def unchanged(project: Project, before: Project | None) -> bool:
     if before is None or before["state"] in ("forbidden", "broken", "archived", "empty"):
         return False
     same = before["active_at"] == project["active_at"] and before.get("branch") == project.get("branch")
-    return same and moment(before["read_at"]) - moment(project["active_at"]) > ACTIVITY
+    return same and moment(before["read_at"]) - moment(project["active_at"]) > ACTIVITY + CLOCKS
 
 
 def alike(before: Project, commit: str, answers: dict[str, Any], tree: str) -> bool:
