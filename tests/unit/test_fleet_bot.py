@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import gitlab
 import pytest
+import requests
 import yaml
 from cookiecutter.main import cookiecutter
 
 from tools.commands import commit_all, run
+from tools.fleet import drafts
 from tools.fleet.__main__ import main
 from tools.fleet.data import FleetError, place, without_secrets
 from tools.fleet.drafts import troubles
@@ -158,6 +162,33 @@ def test_a_plan_that_no_job_has_made_is_said(
     Path("plan.json").write_text('{"projects": []}', encoding="utf-8")
     Path("report-1.json").write_text('{"repositories": ', encoding="utf-8")
     assert main([*words, "report-1.json"]) == 0
+
+
+def test_a_gitlab_that_fails_at_one_project_is_said_and_the_others_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = iter(
+        [requests.ConnectionError("Connection aborted"), KeyError("iid"), gitlab.GitlabError("Forbidden", 403)]
+    )
+
+    def mark(_: object) -> list[str]:
+        if error := next(errors, None):
+            raise error
+        return ["!1: a draft"]
+
+    monkeypatch.setenv("GITLAB_TOKEN", "glpat-any")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(drafts, "mark", mark)
+    projects = [{"path": path, "version": None} for path in "abcd"]
+    Path("plan.json").write_text(json.dumps({"projects": projects}), encoding="utf-8")
+    assert main(["drafts", "--gitlab", "http://127.0.0.1:1"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "d!1: a draft\n"
+    assert shown.err.splitlines()[1:] == [
+        "a: not marked: Connection aborted",
+        "b: not marked: GitLab's answer is odd: KeyError",
+        "c: not marked: GitLab says 403 Forbidden",
+    ]
 
 
 def test_without_a_token_one_line_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

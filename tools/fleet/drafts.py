@@ -15,6 +15,7 @@ from typing import Any
 
 import gitlab
 
+from tools.fleet.collect import FAILURES, said
 from tools.fleet.data import FleetError, plain
 
 HELP = "Mark merge requests of the bot that have conflicts as drafts."
@@ -55,13 +56,13 @@ def main(arguments: argparse.Namespace) -> int:
         for project in projects:
             if project["version"] is not None:
                 wrong += [f"{project['path']}: {line}" for line in troubles(seen.get(project["path"]))]
-    server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True)
+    server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True, timeout=60)
     for project in projects:
         try:
             for line in mark(server.projects.get(project["path"], lazy=True)):
                 print(f"{project['path']}{line}")
-        except gitlab.GitlabError as error:
-            wrong.append(f"{project['path']}: GitLab answers the token of the bot with {error}")
+        except FAILURES as error:
+            wrong.append(f"{project['path']}: not marked: {said(error)}")
     if wrong:
         print("\n".join([EXPLAINED, *wrong]), file=sys.stderr)
     return int(bool(wrong))
