@@ -49,6 +49,37 @@ def test_what_would_lead_out_of_the_checkout_is_not_taken(name: str, said: str, 
     assert not [*(tmp_path / "outside").iterdir()]
 
 
+def test_a_file_becomes_a_folder_and_a_folder_a_file(checkout: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    for folder, names in ((checkout, ("a", "b/c/d", "e")), (made, ("a/b", "b", "e"))):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(name, encoding="utf-8")
+    commit_all(checkout)
+    update.take_files(made, checkout)
+    assert (checkout / "a" / "b").read_text(encoding="utf-8") == "a/b"
+    assert (checkout / "b").read_text(encoding="utf-8") == "b"
+
+
+@pytest.mark.parametrize(
+    ("mine", "made", "named"), [("new", "new", "new"), ("folder/mine", "folder", "folder"), ("new", "new/b", "new")]
+)
+def test_what_nobody_has_committed_is_kept(mine: str, made: str, named: str, checkout: Path, tmp_path: Path) -> None:
+    for file in (checkout / mine, tmp_path / "made" / made):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{file}", encoding="utf-8")
+    with pytest.raises(update.UpdateError, match=f"^the template makes {named}, and what is there is not committed$"):
+        update.take_files(tmp_path / "made", checkout)
+    assert (checkout / mine).read_text(encoding="utf-8") == f"{checkout / mine}"
+    # It would be replaced by what the last commit has.
+    (checkout / "tracked").write_text("committed", encoding="utf-8")
+    commit_all(checkout)
+    (checkout / "tracked").write_text("changed", encoding="utf-8")
+    with pytest.raises(update.UpdateError, match="tracked has changes that are not committed"):
+        update.update(checkout, str(tmp_path / "template"), "1.0.0")
+    assert (checkout / "tracked").read_text(encoding="utf-8") == "changed"
+
+
 def test_of_a_file_only_that_it_can_run_is_taken(checkout: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()

@@ -67,6 +67,9 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
     with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
         work = Path(folder)
         clone_project(checkout, work / "project")
+        for name in tracked(checkout):
+            if not alike(checkout / name, work / "project" / name):
+                raise UpdateError(f"{name} has changes that are not committed")
         clone_template(template, work / "template")
         hand_over(work)
         project = (work / "project").lstat()
@@ -122,6 +125,25 @@ def clone_project(checkout: Path, folder: Path) -> None:
     git(checkout, "clone", "--quiet", "--no-local", "--no-checkout", ".", str(folder))
     git(folder, "remote", "remove", "origin")
     git(folder, "checkout", "--quiet", "--detach", git(checkout, "rev-parse", "HEAD").strip())
+
+
+def tracked(checkout: Path) -> list[str]:
+    """Return the files that git knows of."""
+    return [name for name in git(checkout, "ls-files", "-z").split("\0") if name]
+
+
+def alike(one: Path, other: Path) -> bool:
+    """Tell whether two files are the same, or two links; what a folder holds is not looked at."""
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    if one.is_file() and other.is_file():
+        return one.read_bytes() == other.read_bytes()
+    return one.is_dir() == other.is_dir() and one.exists() == other.exists()
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def clone_template(address: str, folder: Path) -> None:
@@ -199,23 +221,29 @@ def take_files(made: Path, checkout: Path) -> None:
     process. Nothing is written beyond one. Git would run what a repository within the checkout says.
     """
     paths = [path for path in sorted(made.rglob("*")) if path.relative_to(made).parts[0] != ".git"]
+    known = {*tracked(checkout)}
     for path in paths:
         name, target = path.relative_to(made), checkout / path.relative_to(made)
         if path.is_symlink() and not (target.is_symlink() and target.readlink() == path.readlink()):
             raise UpdateError(f"the template makes {name} a symbolic link, which the bot does not take")
-        if path.is_dir() and not path.is_symlink() and target.is_symlink():
+        if is_folder(path) and target.is_symlink():
             raise UpdateError(f"the template makes {name} a folder, which is a symbolic link in the project")
         if ".git" in name.parts:
             raise UpdateError(f"the template makes {name}, which is for git alone")
-    for tracked in filter(None, git(checkout, "ls-files", "-z").split("\0")):
-        if not (made / tracked).exists() and not (made / tracked).is_symlink():
-            (checkout / tracked).unlink(missing_ok=True)
+        for each in target.rglob("*") if path.is_file() and is_folder(target) else [target]:
+            own = f"{each.relative_to(checkout)}" not in known and (each.is_file() or each.is_symlink())
+            if own and not alike(each, path):
+                raise UpdateError(f"the template makes {name}, and what is there is not committed")
+    for old in known:
+        if not (made / old).is_file() and not (made / old).is_symlink() and not (checkout / old).is_dir():
+            (checkout / old).unlink(missing_ok=True)
     for path in paths:
         target = checkout / path.relative_to(made)
         if path.is_symlink() or not path.is_file():
             continue
-        if target.is_symlink() or not target.is_file() or target.read_bytes() != path.read_bytes():
-            target.unlink(missing_ok=True)
+        if target.is_symlink() or not alike(target, path):
+            # A folder whose files are gone by now, or a file.
+            shutil.rmtree(target) if is_folder(target) else target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         # All that git keeps of it.
