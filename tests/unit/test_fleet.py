@@ -168,6 +168,13 @@ def test_a_merge_request_that_breaks_holds_a_release_and_goes_on_with_it() -> No
     assert plan(known) == {"first": "0.2.0", "other": None}
 
 
+def test_a_canary_whose_merge_request_passed_and_whose_branch_fails_holds_a_release() -> None:
+    tried = {"runs": {"0.2.0": failed()}, "trials": {"0.2.0": passed(2)}}
+    other = project("other", "0.2.0", "canary", runs={"0.2.0": passed(9)})
+    known = fleet(project("first", "0.2.0", "canary", **tried), other, *OTHERS, releases=RELEASES)
+    assert states(known)["0.2.0"] == "held"
+
+
 def test_a_newer_release_takes_the_place_of_one_that_is_held() -> None:
     runs = {"0.1.0": passed(90), "0.2.0": failed(8)}
     releases = {**RELEASES, "0.2.1": 7.0}

@@ -73,7 +73,8 @@ def verdict(project: Project, version: str) -> str:
     if run["status"] in GOOD:
         return PASSED
     # Who failed before says nothing; who passed with this very release has seen it work, and yet it may wait.
-    was_good = run["since"] is not None or passed_before(project, version)
+    tried = [each[version] for each in (project.get("runs", {}), project.get("trials", {})) if version in each]
+    was_good = any(each["since"] for each in tried) or passed_before(project, version)
     return BROKEN if run["status"] in BAD and was_good else SILENT
 
 
