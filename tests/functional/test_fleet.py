@@ -450,6 +450,14 @@ def small(upstream: str, tmp_path: Path) -> Iterator[Small]:
         yield Small(server, reader, canary, Template(str(template), tmp_path / "clone"))
 
 
+def test_no_group_is_asked_for_twice(small: Small) -> None:
+    groups = [GROUP, f"{GROUP}/team-0", GROUP]
+    fleet = collect(small.reader, groups, small.template, None, datetime.now(UTC), changes=False)
+    assert fleet["groups"] == [GROUP]
+    # All projects, and their merge requests in three states; then three for each project.
+    assert (len(fleet["projects"]), fleet["requests"]) == (2, 4 + 2 * 3)
+
+
 def test_a_canary_that_gitlab_does_not_show_for_a_while_holds_what_it_has_broken(small: Small) -> None:
     link = link_to(Path(small.template.address), small.template.releases[-1]["commit"], {})
     first = small.look(None)

@@ -159,6 +159,8 @@ def collect(
     if previous and place(previous["template"]) != place(template.address):
         raise FleetError("fleet-file", "--previous is of another template: run collect without it.")
     known = {each["id"]: each for each in previous["projects"]} if previous else {}
+    # What is in a group that is named too would be listed twice.
+    groups = [each for each in dict.fromkeys(groups) if not any(each.startswith(f"{other}/") for other in groups)]
     listed = list_projects(reader, groups)
     requested = list_merge_requests(reader, groups, previous["at"] if previous else None)
     look = Look(reader, template, now, verify_days, changes)
