@@ -13,12 +13,12 @@ LEAST = 0.001
 def candidates(name: str) -> Iterator[str]:
     """Return the name of a test and what contains it, the narrowest first.
 
-    What unittest could not load, or skips as a whole, has another form: `.setUpModule (tests.test_app)`. What
-    pytest-xdist keeps in one worker has the name of its group behind an `@`.
+    What unittest could not load, or skips as a whole, has another form: `.setUpModule (tests.test_app)`. The doctests
+    of a file are `.README_md`. What pytest-xdist keeps in one worker has the name of its group behind an `@`.
     """
     yield name
     yield name.rpartition("@")[0]
-    name = re.sub(r"^unittest\.loader\.\w+\.|^\.?setUp(?:Class|Module) \((.+)\)$", r"\1", name)
+    name = re.sub(r"^unittest\.loader\.\w+\.|^\.(?:setUp(?:Class|Module) \((.+)\)$)?", r"\1", name)
     while name:
         yield name
         name = name.rpartition(".")[0]

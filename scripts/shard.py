@@ -113,10 +113,15 @@ def tests_of(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield each
 
 
-def module_of(test: unittest.TestCase) -> str:
-    """Return the module of a test, also of one that stands for a module that could not be loaded or is skipped."""
-    module = type(test).__module__
-    return test.id().split(".", 3)[3] if module == "unittest.loader" else module
+def unit(test: unittest.TestCase) -> str:
+    """Return the module of a test, also of one that stands for a module that could not be loaded or is skipped.
+
+    A test whose name does not begin with its module, as a doctest, is a unit of its own.
+    """
+    name, module = test.id(), type(test).__module__
+    if module == "unittest.loader":
+        return name.split(".", 3)[3]
+    return module if name.startswith(f"{module}.") else name
 
 
 def main() -> None:
@@ -127,9 +132,9 @@ def main() -> None:
         # Tests may discover others.
         unittest.TestLoader.discover = discover  # type: ignore[method-assign]
         tests = list(tests_of(discover(*args, **options)))
-        ours = chosen(map(module_of, tests))
+        ours = chosen(map(unit, tests))
         print(title(), flush=True)
-        return unittest.TestSuite(test for test in tests if module_of(test) in ours)
+        return unittest.TestSuite(test for test in tests if unit(test) in ours)
 
     unittest.TestLoader.discover = discover_ours  # type: ignore[method-assign]
     try:

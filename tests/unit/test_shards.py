@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import os
 import random
 import re
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 
 import pytest
@@ -53,10 +56,27 @@ def test_shards_take_as_long_as_each_other_and_a_new_test_is_a_median() -> None:
         (".setUpModule (t.a)", "t.a"),
         (".setUpClass (t.a.A)", "t.a"),
         ("unittest.loader.ModuleSkipped.t.a", "t.a"),
+        (".README_md", "README_md"),
     ],
 )
 def test_a_name_in_a_report_belongs_to_a_test_or_a_module(name: str, unit: str | None) -> None:
-    assert unit_of(name, {"t.a", "t.b.test[x@y]"}) == unit
+    assert unit_of(name, {"t.a", "t.b.test[x@y]", "README_md"}) == unit
+
+
+def test_a_unit_of_unittest_is_a_module_or_what_is_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PY_CI_SHARD", "1/2")
+    monkeypatch.setenv("CI_JOB_ID", "1")
+    shard = importlib.import_module("scripts.shard")
+    Path("test_in_shards.py").write_text("import unittest\nclass A(unittest.TestCase):\n    def test(self): ...\n")
+    Path("test_broken.py").write_text("1 / 0")
+    Path("README.md").write_text(">>> 1\n1\n")
+    # What is found stays on the path.
+    monkeypatch.syspath_prepend(Path.cwd())
+    tests = unittest.TestLoader().discover(".")
+    tests.addTests(doctest.DocFileSuite("README.md", module_relative=False))
+    example = doctest.DocTestParser().get_doctest(">>> 1", {}, "app.run", None, None)
+    tests.addTest(doctest.DocTestCase(example))
+    assert set(map(shard.unit, shard.tests_of(tests))) == {"test_in_shards", "test_broken", "README_md", "app.run"}
 
 
 def report(*tests: str, seconds: float = 1) -> str:

@@ -15,6 +15,24 @@ from tools.samples.baked import TESTS, Bake, edit
 from tools.stand_ins.gitlab import GitLab
 from tools.stand_ins.gitlab_project import Project
 
+# What unittest has from a doctest is of no module of tests.
+MORE = {
+    "pytest": "def test_more() -> None: ...\n",
+    "unittest": '''import doctest
+
+
+def more() -> None:
+    """
+    >>> more()
+    """
+
+
+def load_tests(loader, tests, pattern):
+    tests.addTests(doctest.DocTestSuite(__name__))
+    return tests
+''',
+}
+
 
 def names(report: str) -> list[tuple[str | None, str | None]]:
     """Return the names of the tests in a JUnit report."""
@@ -31,7 +49,7 @@ def test_every_test_runs_once_and_a_shard_is_retried_alone(
     python: str,
     warm: dict[str, str],
 ) -> None:
-    """With random order and pytest-xdist; unittest has two modules, and a shard has none of them."""
+    """With random order and pytest-xdist; unittest has a module and a doctest, and a shard has none of them."""
     shards = 2 if suite == "pytest" else 3
     project = bake(_python_versions=[python], python_version=python, test_runner=suite, kind="command")
     edit(
@@ -39,9 +57,7 @@ def test_every_test_runs_once_and_a_shard_is_retried_alone(
     )
     if suite == "pytest":
         edit(project, "pyproject.toml", '"pytest-cov>=7"', '"pytest-cov>=7", "pytest-randomly", "pytest-xdist"')
-    (project.path / "tests" / "test_more.py").write_text(
-        "import unittest\n\n\nclass More(unittest.TestCase):\n    def test_more(self): ...\n", encoding="utf-8"
-    )
+    (project.path / "tests" / "test_more.py").write_text(MORE[suite], encoding="utf-8")
     commit_all(project.path)
     here = gitlab.add_project("your-group/my-service", project.path)
     jobs = [f"test: [{python},{number}/{shards}]" for number in range(1, shards + 1)]
