@@ -78,8 +78,9 @@ class Shard:
         """Tell a worker of pytest-xdist that it works for this run."""
         node.workerinput[RUNS] = True
 
-    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> Iterator[None]:
         """Leave to this shard what is its own, of what all others have left."""
+        yield
         names = {item: name_in_report(item) for item in items}
         worker = getattr(config, "workerinput", {}).get("workerid")
         ours = chosen(names.values(), listed=worker in (None, "gw0"))
@@ -92,9 +93,10 @@ class Shard:
             session.exitstatus = 0
 
 
-# What pytest.hookimpl sets: where unittest runs, pytest may not be there.
+# What pytest.hookimpl sets: where unittest runs, pytest may not be there. The outermost wrapper is also behind hooks
+# that are wrappers or last themselves, and those of a conftest.py that is read late.
 Shard.pytest_configure_node.pytest_impl = {"optionalhook": True}  # type: ignore[attr-defined]
-Shard.pytest_collection_modifyitems.pytest_impl = {"trylast": True}  # type: ignore[attr-defined]
+Shard.pytest_collection_modifyitems.pytest_impl = {"hookwrapper": True, "tryfirst": True}  # type: ignore[attr-defined]
 
 
 def pytest_configure(config: Any) -> None:

@@ -198,6 +198,8 @@ def test_skipped(): pass
 @pytest.mark.xfail
 def test_xfails(): assert 0
 
+def test_removed(): assert 0
+
 @pytest.mark.xdist_group("g")
 @pytest.mark.parametrize("x", [1, 2, 3])
 def test_grouped(x): pass
@@ -208,6 +210,15 @@ def test_that_runs_pytest(tmp_path):
     assert b"2 passed" in done.stdout, done.stdout
 '''
 TESTS = 18
+# A hook that comes last: what it removes is no test of any shard.
+CONFTEST = """
+import pytest
+
+@pytest.hookimpl(hookwrapper=True, trylast=True)
+def pytest_collection_modifyitems(items):
+    yield
+    items[:] = [item for item in items if "removed" not in item.name]
+"""
 
 
 @pytest.mark.parametrize(("shards", "arguments"), [(3, ()), (3, ("-n1", "--dist=loadgroup")), (19, ("-k", "hostile"))])
@@ -218,6 +229,7 @@ def test_shards_of_pytest(
     # Durations that are damaged say nothing.
     Path(".test-durations.json").write_text("[" * 100_000, encoding="utf-8")
     (tmp_path / "py_ci_shard.py").write_text(text_of("scripts/shard.py"), encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(SUITE, encoding="utf-8")
     numbers = range(1, shards + 1)
