@@ -5,6 +5,7 @@ import math
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import (
     Annotated,
@@ -251,6 +252,12 @@ def days_between(earlier: str, later: datetime) -> float:
     return (later - moment(earlier)) / timedelta(days=1)
 
 
+@cache
+def kinds_of(wanted: Any) -> dict[str, Any]:
+    """Return the types of the parts of a TypedDict; to find them takes long, and projects are thousands."""
+    return get_type_hints(wanted, include_extras=True)
+
+
 def fits(value: Any, wanted: Any) -> bool:
     """Tell whether a value of JSON is of a type that is written here."""
     parts = get_args(wanted)
@@ -260,7 +267,7 @@ def fits(value: Any, wanted: Any) -> bool:
         except (ValueError, TypeError):
             return False
     if is_typeddict(wanted):
-        kinds = get_type_hints(wanted, include_extras=True)
+        kinds = kinds_of(wanted)
         sound = isinstance(value, dict) and wanted.__required_keys__ <= value.keys()
         return sound and all(fits(value[name], kind) for name, kind in kinds.items() if name in value)
     if get_origin(wanted) is list:
