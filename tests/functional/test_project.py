@@ -284,6 +284,20 @@ def test_an_error_at_any_step_is_made_good_by_the_next_run(
     assert len(made.records["pipelines"]) == 1
 
 
+def test_a_gitlab_below_a_path_is_one_too(
+    command: Run, folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = folder(**OPTIONS[2], gitlab_host="127.0.0.1/gitlab")
+    with SharedGitLab(tmp_path / "below", "http://127.0.0.1:1", "/gitlab") as gitlab:
+        gitlab.pushed = lambda made, name, commit: commit and add_pipeline(made, name, commit, "success")
+        enter(gitlab.add_user("ada", {"org": Level.MAINTAINER}), monkeypatch)
+        monkeypatch.setenv("CI_SERVER_URL", gitlab.url)
+        for _ in range(2):
+            status, said = command(project)
+            assert status == 0, said
+        assert len(gitlab.shared) == 1
+
+
 def test_a_limit_of_requests_is_waited_for(
     gitlab: SharedGitLab, command: Run, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from tools.project.faults import UnusableError
 
 LINK = ".cruft.json"
 SHAPES = {
-    "gitlab_host": r"[A-Za-z0-9.-]+(:\d+)?",
+    "gitlab_host": r"[A-Za-z0-9.-]+(:\d+)?(/[\w-]+)*",
     "gitlab_namespace": r"[\w.-]+(/[\w.-]+)*",
     "project_slug": r"[a-z0-9-]+",
     "kind": r"service|command|library",

@@ -68,8 +68,10 @@ class Repository:
         origin = self.ask("config", "--get", "remote.origin.url")
         found = REMOTE.fullmatch(origin.removesuffix(".git"))
         there = (found["host"], found["path"].lower()) if found else ("", "")
-        host = str(urlsplit(server).hostname)
-        if origin and (there[1] != path.lower() or not f".{there[0]}".endswith(f".{host}")):
+        host, below = str(urlsplit(server).hostname), urlsplit(server).path.strip("/")
+        # Over HTTP an address has the path below which GitLab is, if there is one.
+        paths = [each.strip("/").lower() for each in (path, f"{below}/{path}")]
+        if origin and (there[1] not in paths or not f".{there[0]}".endswith(f".{host}")):
             raise UnusableError(
                 "project-remote", f"origin is {tidy(origin)}, not {path} on {host}: git remote rename origin upstream."
             )
