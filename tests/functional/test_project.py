@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -251,12 +252,16 @@ def test_what_a_person_has_set_otherwise_stays_and_is_named(
     assert (records(made), writes(gitlab)[done:]) == (there, [])
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"cut": True}], ids=["refused", "done, but the answer is lost"])
+@pytest.mark.parametrize(
+    "faults",
+    [[{"status": 500}, {"status": 200}], [{"cut": True}]],
+    ids=["refused, or answered by a page", "done, but the answer is lost"],
+)
 def test_an_error_at_any_step_is_made_good_by_the_next_run(
-    fault: dict[str, Any], gitlab: SharedGitLab, command: Run, folder: Callable[..., Path]
+    faults: list[dict[str, Any]], gitlab: SharedGitLab, command: Run, folder: Callable[..., Path]
 ) -> None:
     project = folder(**KEY)
-    for path in (
+    steps = (
         "/projects$",
         "/variables$",
         "/variables$",
@@ -266,7 +271,8 @@ def test_an_error_at_any_step_is_made_good_by_the_next_run(
         "environments",
         "packages/",
         "registry/",
-    ):
+    )
+    for path, fault in zip(steps, cycle(faults), strict=False):
         gitlab.fail_next(1, method="POST", path=path, **fault)
         status, said = command(project)
         assert status in (2, 3), (path, said)
@@ -410,6 +416,8 @@ def test_what_cannot_work_changes_nothing(
         assert len(said.splitlines()) < 4, said
 
     refuses("folder", "has no .cruft.json", tmp_path)
+    gitlab.fail_next(1, path="/projects/", status=200)
+    refuses("server", "what is no answer of its API")
     run("git", "remote", "add", "origin", "https://x:secret@example.com/org/other.git", cwd=project)
     refuses("remote", "origin is https://example.com/org/other.git, not org/")
     run("git", "remote", "set-url", "origin", f"git@example.com:org/{project.name}.git", cwd=project)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tools.project.faults import DONE, FAILED, LEFT
-from tools.project.gitlab_project import AGAIN, RemoteProject
+from tools.project.gitlab_project import RemoteProject
 
 ENDED = ("success", "failed", "canceled", "skipped", "manual")
 # Seconds until GitLab has made the pipeline of a push, until its jobs have ended, and between two looks.
@@ -16,9 +16,7 @@ APPEARS, ENDS, PAUSE = 120.0, 3600.0, 5.0
 
 def newest(project: RemoteProject, commit: str) -> dict[str, Any] | None:
     """Return the newest pipeline of a commit."""
-    query = {"sha": commit, "per_page": 1}
-    found = list(project.gitlab.http_list(project.path("pipelines"), query, **AGAIN))
-    return dict(found[0]) if found else None
+    return next(iter(project.list("pipelines", sha=commit)), None)
 
 
 def follow(project: RemoteProject, commit: str, say: Callable[[str], None]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gitlab import Gitlab
-from gitlab.exceptions import GitlabHttpError
+from gitlab.exceptions import GitlabHttpError, GitlabParsingError
 
 from tools.pipeline.key import KEY, PASSWORD, make_key_pair, public_key
 from tools.project.answers import Answers
@@ -21,6 +21,13 @@ from tools.project.wanted import MAINTAINER, SIGNING, Wanted, variable
 AGAIN: dict[str, Any] = {"retry_transient_errors": True, "max_retries": 5}
 # What says that something cannot be, and not only now.
 REFUSALS = (400, 403, 404, 409, 422)
+
+
+def whole(found: Any) -> dict[str, Any]:
+    """Return an object that GitLab answered; raise where something else did, such as the page of a proxy to log in."""
+    if not isinstance(found, dict) or not found:
+        raise GitlabParsingError("what is no answer of its API")
+    return found
 
 
 class State(StrEnum):
@@ -72,12 +79,16 @@ class RemoteProject:
 
     def list(self, below: str, **query: Any) -> list[dict[str, Any]]:
         """Return all of a list."""
-        return list(self.gitlab.http_list(self.path(below), query, get_all=True, **AGAIN))
+        try:
+            return [whole(each) for each in self.gitlab.http_list(self.path(below), query, get_all=True, **AGAIN)]
+        except (KeyError, TypeError):
+            # It is no list.
+            return [whole(None)]
 
     def get(self, below: str) -> dict[str, Any] | None:
         """Return one thing; None where it is not there."""
         try:
-            return dict(self.gitlab.http_get(self.path(below), **AGAIN))  # type: ignore[arg-type]
+            return whole(self.gitlab.http_get(self.path(below), **AGAIN))
         except GitlabHttpError as refused:
             if refused.response_code == 404:
                 return None
@@ -85,7 +96,7 @@ class RemoteProject:
 
     def make(self, below: str, attributes: Any) -> None:
         """Make something, once: after an error it may be there."""
-        self.gitlab.http_post(self.path(below), post_data=dict(attributes))
+        whole(self.gitlab.http_post(self.path(below), post_data=dict(attributes)))
 
     def shares_history(self, repository: Repository) -> bool:
         """Tell whether what was pushed began with the same commit."""
@@ -187,7 +198,7 @@ def there(what: str) -> Finding:
 def find(gitlab: Gitlab, path: str, check: bool) -> RemoteProject | None:
     """Return a project; None where there is none that the token may see."""
     try:
-        said = dict(gitlab.http_get(f"/projects/{quote(path, safe='')}", **AGAIN))  # type: ignore[arg-type]
+        said = whole(gitlab.http_get(f"/projects/{quote(path, safe='')}", **AGAIN))
     except GitlabHttpError as refused:
         if refused.response_code == 404:
             return None
@@ -199,14 +210,14 @@ def create(gitlab: Gitlab, answers: Answers, visibility: str) -> RemoteProject:
     """Make the project; raise UnusableError where GitLab does not let the token."""
     group = answers.gitlab_namespace
     try:
-        namespace = dict(gitlab.http_get(f"/namespaces/{quote(group, safe='')}", **AGAIN))  # type: ignore[arg-type]
+        namespace = whole(gitlab.http_get(f"/namespaces/{quote(group, safe='')}", **AGAIN))
         given = {
             "name": answers.project_slug,
             "path": answers.project_slug,
             "namespace_id": namespace["id"],
             "visibility": visibility,
         }
-        said = dict(gitlab.http_post("/projects", post_data=given))  # type: ignore[arg-type]
+        said = whole(gitlab.http_post("/projects", post_data=given))
     except GitlabHttpError as refused:
         if refused.response_code == 404:
             raise UnusableError(
