@@ -13,6 +13,7 @@ import pytest
 
 from tools.adopt.__main__ import BRANCH, main
 from tools.adopt.metadata import poetry_range, read_package
+from tools.adopt.plan import jobs_in
 from tools.adopt.repository import RefusedError, Repository
 from tools.adopt.template import clone
 from tools.commands import commit_all, run
@@ -199,6 +200,20 @@ def test_dependency_groups_get_what_they_lack(groups: str, test: list[object], a
     assert tomllib.loads(made)["dependency-groups"]["test"] == test
     raw = run("git", "cat-file", "blob", f"{BRANCH}:pyproject.toml", cwd=repository)
     assert raw.startswith(settings.partition("test = ")[0].replace("\r\n", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        ("default: {}\n.a: {script: x}\nb: {extends: .a}\nc: {script: [!reference [.a, script]]}\n", "b, c"),
+        ("include: x.yml\nworkflow: {}\na: {stage: test}\n", "a, those that it includes"),
+        ("spec: {}\n---\na: {run: []}\n", "a"),
+        ("a: [\n", "those of a file that cannot be read"),
+        ("", "none"),
+    ],
+)
+def test_the_jobs_of_the_pipeline_of_before_are_named(pipeline: str, said: str) -> None:
+    assert jobs_in(pipeline) == said
 
 
 def test_settings_that_cannot_be_added_to_are_left_to_people(adopt: Adopt, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tools.adopt.repository import RefusedError, Repository
 PIPELINE, BEFORE, LINK, SETTINGS = ".gitlab-ci.yml", ".gitlab/ci-before.yml", ".cruft.json", "pyproject.toml"
 LINT = "# Until the findings are fixed, they are a warning.\n{name}:\n  allow_failure: true\n"
 GROUPS = ("test", "lint")
+# What of a pipeline is a table, but no job: https://docs.gitlab.com/ci/yaml/#keywords
+KEYWORDS = ("cache", "default", "image", "include", "spec", "variables", "workflow")
 # Why a file that stays as it is may matter.
 MATTERS = {
     "Dockerfile": "the pipeline builds no image before kind=service",
@@ -53,19 +55,22 @@ class Plan:
         return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
 
 
-def jobs_in(pipeline: str) -> list[str]:
-    """Return the names of the jobs of a pipeline; none where it cannot be read."""
+def jobs_in(pipeline: str) -> str:
+    """Say which jobs a pipeline has."""
 
     class Loader(yaml.SafeLoader):
-        """Knows GitLab's own tag."""
+        """Knows GitLab's own tag, whatever it refers to."""
 
-    Loader.add_constructor("!reference", lambda loader, node: loader.construct_sequence(node))  # type: ignore[arg-type]
+    Loader.add_multi_constructor("!", lambda *_: None)
     try:
-        content = yaml.load(pipeline, Loader=Loader)  # noqa: S506 - it is a safe one
+        # Below a header, if there is one.
+        content = [None, *yaml.load_all(pipeline, Loader=Loader)][-1]
     except (yaml.YAMLError, RecursionError, ValueError):
-        return []
-    jobs = content if isinstance(content, dict) else {}
-    return [str(name) for name, job in jobs.items() if isinstance(job, dict) and {"script", "trigger"} & job.keys()]
+        return "those of a file that cannot be read"
+    found = table(content)
+    jobs = [str(name) for name, job in found.items() if isinstance(job, dict) and name not in KEYWORDS]
+    said = [*(name for name in jobs if not name.startswith(".")), *["those that it includes"] * ("include" in found)]
+    return ", ".join(said) or "none"
 
 
 def names_of(requirements: Sequence[Any], groups: Mapping[str, Any], *within: str) -> set[str]:
@@ -212,8 +217,9 @@ def make_plan(
         if old is None:
             raise RefusedError("adopt-files", f"{PIPELINE} is no plain file of text: make it one.")
         plan.files[BEFORE] = old
-        ended = ", ".join(jobs_in(old)) or "none"
-        plan.changes.append(f"{BEFORE}: {PIPELINE} as it was. Nothing includes it; its jobs run no more: {ended}")
+        plan.changes.append(
+            f"{BEFORE}: {PIPELINE} as it was. Nothing includes it; its jobs run no more: {jobs_in(old)}"
+        )
     plan.changes.append(f"{PIPELINE}: the pipeline of the template; findings of lint are a warning")
     if jobs:
         plan.changes.append(f".gitlab/ci/: {len(jobs)} files with its jobs")
