@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools.adopt.__main__ import BRANCH, main
+from tools.adopt.answers import LICENSES, REMOTE
 from tools.adopt.metadata import poetry_range, read_package
 from tools.adopt.plan import jobs_in
 from tools.adopt.repository import RefusedError, Repository
@@ -214,6 +215,32 @@ def test_dependency_groups_get_what_they_lack(groups: str, test: list[object], a
 )
 def test_the_jobs_of_the_pipeline_of_before_are_named(pipeline: str, said: str) -> None:
     assert jobs_in(pipeline) == said
+
+
+@pytest.mark.parametrize(
+    ("licence", "ours"),
+    [
+        ("MIT License", "MIT"),
+        ("Copyright Acme Limited, all rights reserved", ""),
+        ("Apache Software License 2.0", "Apache-2.0"),
+        ("BSD License", "BSD-3-Clause"),
+        ("BSD-2-Clause", ""),
+        ("GPLv3+", "GPL-3.0-or-later"),
+        ("GPL-3.0-only", ""),
+        ("GPL-2.0-or-later", ""),
+        ("GNU Lesser General Public License v3 (LGPLv3)", ""),
+        ("AGPL-3.0-or-later", ""),
+    ],
+)
+def test_a_licence_is_that_of_the_template_or_none(licence: str, ours: str) -> None:
+    assert [name for word, name in LICENSES.items() if re.search(word, licence.lower())] == ours.split()
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///srv/team/geo.git", "https://gitlab.example.org/geo.git", "/srv/team/geo.git", "../team/geo"]
+)
+def test_an_address_without_a_group_of_gitlab_says_nothing(address: str) -> None:
+    assert not REMOTE.fullmatch(address.removesuffix(".git"))
 
 
 def test_settings_that_cannot_be_added_to_are_left_to_people(adopt: Adopt, tmp_path: Path) -> None:

@@ -9,9 +9,16 @@ from typing import Any
 from tools.adopt.metadata import Known, Package, normalized
 from tools.adopt.repository import RefusedError, Repository
 
-# The address of a project: with a scheme, or as SSH has it.
-REMOTE = re.compile(r"(?:\w[\w+.-]*://(?:[^/@]*@)?([^/:]+)(?::\d+)?/|(?:[^/:@]*@)?([^/:]{2,}):/*)(.+)/[^/]+")
-LICENSES = {"mit": "MIT", "apache": "Apache-2.0", "bsd": "BSD-3-Clause", "gpl": "GPL-3.0-or-later"}
+# The address of a project: a page's, whose port is that of GitLab, with SSH's scheme, or as SSH has it without one.
+REMOTE = re.compile(
+    r"(?:https?://(?:[^/@]*@)?([^/]+)/|ssh://(?:[^/@]*@)?([^/:]+)(?::\d+)?/|(?:[^/:@]*@)?([^/:]{2,}):(?!//))/*(.+)/[^/]+"
+)
+LICENSES = {
+    r"\bmit\b": "MIT",
+    r"apache": "Apache-2.0",
+    r"\bbsd\b(?!.*[12])": "BSD-3-Clause",
+    r"\bgpl(?!.*only).*3": "GPL-3.0-or-later",
+}
 UPLOADS = re.compile(r"twine upload|poetry publish|uv publish|flit publish|hatch publish|setup\.py .*upload")
 # Cookiecutter would run what follows.
 JINJA = re.compile(r"\{(?=[{%#])")
@@ -48,10 +55,14 @@ def derived(package: Package, repository: Repository, declared: Mapping[str, Any
         elif name != "description" and (value := repository.setting(name.replace("author_", "user."))):
             found[ours] = Known(value, "git")
     if remote := REMOTE.fullmatch(repository.remote().rstrip("/").removesuffix(".git")):
-        found["gitlab_host"] = Known(remote[1] or remote[2], "the remote origin")
-        found["gitlab_namespace"] = Known(remote[3].strip("/"), "the remote origin")
+        found["gitlab_host"] = Known(remote[1] or remote[2] or remote[3], "the remote origin")
+        found["gitlab_namespace"] = Known(remote[4].strip("/"), "the remote origin")
     licence = known.get("license", Known("", ""))
-    named = [ours for word, ours in LICENSES.items() if word in licence.value.lower() and ours in declared["license"]]
+    named = [
+        ours
+        for word, ours in LICENSES.items()
+        if re.search(word, licence.value.lower()) and ours in declared["license"]
+    ]
     found["license"] = Known(named[0], licence.source) if named else Known(declared["license"][-1], "no other is known")
     wanted = known.get("requires_python", Known("", "nothing says which"))
     alive = declared["_python_versions"]
