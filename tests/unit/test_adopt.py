@@ -271,9 +271,12 @@ def test_poetry_s_ranges_are_those_of_pip(range_: object, pip: str) -> None:
 def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
     files = {
         "setup.cfg": "[metadata]\nname = old\nauthor = Ada\nlicense = attr: o.v\n[options]\npython_requires = >=3.12\n"
-        "[options.entry_points]\nconsole_scripts =\n    old = old:main\n",
+        "[options.entry_points]\nconsole_scripts =\n    old = old:main\n"
+        "[options.extras_require]\ntest =\n    mock\n    file: x.txt\n",
         "setup.py": "from x import setup\nsetup(description='Old', tests_require=['nose; python_version<\"3.9\"'])",
-        "requirements/test.txt": "pytest==7.4.4  # pinned\n-r ../requirements.txt\nhttps://example.org/x.whl\n",
+        "requirements/test.txt": "pytest==7.4.4  # pinned\n-r ../requirements.txt\nhttps://example.org/x.whl\n"
+        "attrs==1 --hash=sha256:00\nidna==3 ; python_version > '3' \\\n    --hash=sha256:00\n",
+        "pyproject.toml": '[tool.poetry.group.dev.dependencies]\ninside = {path = "../inside"}\nruff = "*"\n',
         "old.py": "",
     }
     package = read_package(Repository(make_repository(tmp_path / "old", files, "old")), ".")
@@ -285,7 +288,14 @@ def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
         "description": "Old",
         "package_name": "old",
     }
-    assert package.tests == ["pytest==7.4.4", 'nose ; python_version<"3.9"']
+    assert package.tests == [
+        "pytest==7.4.4",
+        "attrs==1",
+        "idna==3 ; python_version > '3'",
+        'nose; python_version<"3.9"',
+        "mock",
+        "ruff",
+    ]
 
 
 def test_the_template_is_had_at_a_tag_a_branch_or_a_commit(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from tools.adopt.repository import RefusedError, Repository
 
 FILES = ("pyproject.toml", "setup.cfg", "setup.py")
@@ -17,7 +19,8 @@ REQUIREMENTS = re.compile(r"(requirements[-_/])?(dev|test|tests|testing)([-_]req
 # Modules beside a package.
 OTHERS = re.compile(r"(tests?|docs?|examples?|setup|conftest|noxfile|tasks)$|test_")
 EXTRAS = ("test", "tests", "testing", "dev")
-REQUIREMENT = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(\[[\w., -]*\])?\s*([<>=!~][^#\\]*)?(;[^#\\]*)?(\s#.*)?")
+# What ends a requirement in a line for pip: a comment, an option such as --hash, or the sign of a line that goes on.
+ENDS = re.compile(r"\s*\\$|(?:^|\s)(?:#|--)")
 
 
 class Known(NamedTuple):
@@ -72,13 +75,18 @@ def of_pyproject(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from (("author_name", found[1]), ("author_email", found[2]))
 
 
-def of_setup_cfg(text: str) -> Iterator[tuple[str, Any]]:
-    """Return what the sections of setuptools say."""
+def configured(text: str) -> configparser.RawConfigParser:
+    """Return the sections of a `setup.cfg`, none where it cannot be read."""
     settings = configparser.RawConfigParser(strict=False)
     try:
         settings.read_string(text)
     except configparser.Error:
-        return
+        return configparser.RawConfigParser()
+    return settings
+
+
+def of_setup_cfg(settings: configparser.RawConfigParser) -> Iterator[tuple[str, Any]]:
+    """Return what the sections of setuptools say."""
     for name in ("name", "description", "license", "author", "author_email"):
         value = settings.get("metadata", name, fallback="")
         # `attr:` and `file:` say where a value comes from.
@@ -146,7 +154,13 @@ def poetry_range(value: Any) -> str:
     )
 
 
-def tests_need(repository: Repository, folder: str, pyproject: dict[str, Any], setup: dict[str, Any]) -> list[str]:
+def tests_need(
+    repository: Repository,
+    folder: str,
+    pyproject: dict[str, Any],
+    cfg: configparser.RawConfigParser,
+    setup: dict[str, Any],
+) -> list[str]:
     """Return the requirements of the tests, as far as they are written out; the first of a name counts."""
     lines: list[Any] = []
     for path in repository.paths:
@@ -155,14 +169,26 @@ def tests_need(repository: Repository, folder: str, pyproject: dict[str, Any], s
     extras = {**table(setup.get("extras_require")), **table(pyproject, "project", "optional-dependencies")}
     for each in (setup.get("tests_require"), *(extras.get(name) for name in EXTRAS)):
         lines += [each] if isinstance(each, str) else each or ()
+    written = [("options", "tests_require"), *(("options.extras_require", name) for name in EXTRAS)]
+    lines += [line for place in written for line in cfg.get(*place, fallback="").splitlines()]
     poetry = table(pyproject, "tool", "poetry")
     groups = [table(poetry, "dev-dependencies"), *(table(poetry, "group", name, "dependencies") for name in EXTRAS)]
-    lines += [f"{name}{poetry_range(version)}" for group in groups for name, version in group.items()]
+    # What comes from a folder or from git is not what an index has under that name.
+    lines += [
+        f"{name}{poetry_range(version)}"
+        for group in groups
+        for name, version in group.items()
+        if "version" in table(version) or not isinstance(version, dict)
+    ]
     found: dict[str, str] = {}
     for line in lines:
-        if (read := REQUIREMENT.fullmatch(str(line).strip())) and normalized(read[1]) != "python":
-            words = (read[1], read[2] or "", (read[3] or "").strip(), f" {read[4].strip()}" if read[4] else "")
-            found.setdefault(normalized(read[1]), "".join(words))
+        text = ENDS.split(str(line).strip())[0].strip()
+        try:
+            read = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if not read.url and normalized(read.name) != "python":
+            found.setdefault(normalized(read.name), text)
     return list(found.values())
 
 
@@ -172,11 +198,7 @@ def import_names(repository: Repository, folder: str) -> list[str]:
     for pattern in (r"src/(\w+)/__init__\.py", r"(\w+)/__init__\.py", r"(?:src/)?(\w+)\.py"):
         found = (re.fullmatch(start + pattern, path) for path in repository.paths)
         names = sorted({match[1] for match in found if match})
-        ours = [
-            name
-            for name in names
-            if not re.match(r"(tests?|docs?|examples?|setup|conftest|noxfile|tasks)$|test_", name)
-        ]
+        ours = [name for name in names if not OTHERS.match(name)]
         if ours:
             return ours
     return []
@@ -195,11 +217,11 @@ def read_package(repository: Repository, folder: str) -> Package:
         pyproject = tomllib.loads(texts["pyproject.toml"] or "")
     except (tomllib.TOMLDecodeError, RecursionError) as wrong:
         raise RefusedError("adopt-package", f"{within(folder, 'pyproject.toml')} cannot be read: {wrong}") from None
-    setup = setup_call(texts["setup.py"] or "")
+    cfg, setup = configured(texts["setup.cfg"] or ""), setup_call(texts["setup.py"] or "")
     known: dict[str, Known] = {}
     for source, values in (
         ("pyproject.toml", of_pyproject(pyproject)),
-        ("setup.cfg", of_setup_cfg(texts["setup.cfg"] or "")),
+        ("setup.cfg", of_setup_cfg(cfg)),
         ("setup.py", of_setup_py(setup)),
     ):
         for name, value in values:
@@ -209,4 +231,4 @@ def read_package(repository: Repository, folder: str) -> Package:
     alike = [name for name in names if "name" in known and normalized(name) == normalized(known["name"].value)]
     if alike or len(names) == 1:
         known["package_name"] = Known((alike or names)[0], "the files of the package")
-    return Package(folder, known, pyproject, tests_need(repository, folder, pyproject, setup))
+    return Package(folder, known, pyproject, tests_need(repository, folder, pyproject, cfg, setup))

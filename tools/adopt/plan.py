@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from tools.adopt.metadata import Known, Package, normalized, table, within
+from tools.adopt.metadata import EXTRAS, Known, Package, normalized, table, within
 from tools.adopt.repository import RefusedError, Repository
 
 PIPELINE, BEFORE, LINK, SETTINGS = ".gitlab-ci.yml", ".gitlab/ci-before.yml", ".cruft.json", "pyproject.toml"
+LOCK = "uv.lock"
 LINT = "# Until the findings are fixed, they are a warning.\n{name}:\n  allow_failure: true\n"
 GROUPS = ("test", "lint")
 # What of a pipeline is a table, but no job: https://docs.gitlab.com/ci/yaml/#keywords
@@ -83,18 +84,25 @@ def names_of(requirements: Sequence[Any], groups: Mapping[str, Any], *within: st
     return found
 
 
+def entry(each: Any) -> str:
+    """Return an entry of a dependency group as TOML has it."""
+    group = table(each).get("include-group")
+    return f"{{ include-group = {json.dumps(group)} }}" if group else json.dumps(each, ensure_ascii=False)
+
+
 def lacking(package: Package, rendered: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what the dependency groups of the package lack, as values of TOML by the names of the groups."""
     groups, theirs = table(package.pyproject, "dependency-groups"), table(rendered, "dependency-groups")
     wanted = {}
     for name in GROUPS:
         there = groups.get(name)
-        own = there if isinstance(there, list) else package.tests if name == "test" else []
+        ours: list[Any] = [{"include-group": each} for each in EXTRAS if isinstance(groups.get(each), list)]
+        own = there if isinstance(there, list) else [*ours, *package.tests] if name == "test" else []
         known = names_of(own, groups)
         more = [each for each in theirs[name] if isinstance(each, str) and not names_of([each], {}) <= known]
-        entries = [json.dumps(each, ensure_ascii=False) for each in (more if there is not None else [*own, *more])]
+        entries = [entry(each) for each in (more if there is not None else [*own, *more])]
         if there is None and name == "lint":
-            entries.append('{ include-group = "test" }')
+            entries.append(entry({"include-group": "test"}))
         if entries:
             wanted[name] = entries
     return wanted
@@ -237,6 +245,10 @@ def make_plan(
                 raise RefusedError("adopt-files", f"{path} is no plain file of text: make it one.")
             plan.files[path] = text
             plan.changes.append(f"{path}: {', '.join(added)}")
+        if added and within(package.folder, LOCK) in repository:
+            plan.todo.append(
+                f"{within(package.folder, LOCK)} is older now: the jobs fail until 'uv lock' has renewed it"
+            )
         inside = [each for each in repository.paths if package.folder == "." or each.startswith(f"{package.folder}/")]
         if not any(re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", each) for each in inside):
             plan.todo.append(f"{package.folder} has no test that pytest finds: the job test fails until there is one")
