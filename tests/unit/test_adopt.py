@@ -154,7 +154,10 @@ def test_a_merge_request_is_opened_once_and_by_git_alone(adopt: Adopt, tmp_path:
     run("git", "clone", "--quiet", "--bare", repository, remote)
     run("git", "config", "receive.advertisePushOptions", "true", cwd=remote)
     hook = remote / "hooks" / "post-receive"
-    hook.write_text(f'#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_[0-9] | sort >> "{tmp_path}/options"\n', encoding="utf-8")
+    hook.write_text(
+        f"#!/bin/sh\nprintf '\\033[2J'\nenv | grep ^GIT_PUSH_OPTION_[0-9] | sort >> '{tmp_path}/options'\n",
+        encoding="utf-8",
+    )
     hook.chmod(0o755)
     # The address stays that of a GitLab; git goes to the folder.
     address = run("git", "config", "remote.origin.url", cwd=repository).strip()

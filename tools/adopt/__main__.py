@@ -81,15 +81,18 @@ def adopt(given: argparse.Namespace, folder: Path) -> str:
     return f"The branch {BRANCH} has it: git switch {BRANCH}"
 
 
+def shown(said: str) -> str:
+    """Return what was said without a token that an address has, and without what would move a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in re.sub(r"//[^/@\s]*@", "//", said))
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the program; return the exit status."""
     try:
-        print(adopt(arguments(words), Path.cwd()))
+        print(shown(adopt(arguments(words), Path.cwd())))
     except (RefusedError, GitError) as refused:
         paragraph = refused.paragraph if isinstance(refused, RefusedError) else "adopt-repository"
-        # An address may have a token, and what a file says may move a terminal.
-        said = "".join(c if c.isprintable() or c == "\n" else "?" for c in re.sub(r"//[^/@\s]*@", "//", str(refused)))
-        print(f"See py-ci-template/docs/troubleshooting.md#{paragraph}\n{said}", file=sys.stderr)
+        print(f"See py-ci-template/docs/troubleshooting.md#{paragraph}\n{shown(str(refused))}", file=sys.stderr)
         return 1
     return 0
 

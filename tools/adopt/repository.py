@@ -26,11 +26,14 @@ class GitError(Exception):
 
 
 def git(folder: Path, *words: str, given: str = "", **variables: str) -> str:
-    """Return what git prints in a folder, without credentials that it would have to ask for on a terminal."""
+    """Return what git prints in a folder, without credentials that it would have to ask for on a terminal.
+
+    No hook runs: what is done here is no work of a person that a hook would judge.
+    """
     # Inside a hook of git these name another repository.
     ours = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     done = subprocess.run(
-        ["git", *words],
+        ["git", "-c", f"core.hooksPath={os.devnull}", *words],
         cwd=folder,
         env={**ours, **variables},
         input=given.encode(),
