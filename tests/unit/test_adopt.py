@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from tools.adopt.__main__ import BRANCH, main
-from tools.adopt.answers import LICENSES, REMOTE
+from tools.adopt.answers import LICENSES, REMOTE, pythons_in
 from tools.adopt.metadata import poetry_range, read_package
 from tools.adopt.plan import jobs_in
 from tools.adopt.repository import RefusedError, Repository
 from tools.adopt.template import clone
-from tools.commands import commit_all, run
+from tools.commands import ROOT, commit_all, run
 from tools.samples.existing import ACME, GEO, OLD, make_repository
+from tools.template import FOLDER
 
 Adopt = Callable[..., str]
 
@@ -206,18 +207,51 @@ def test_dependency_groups_get_what_they_lack(groups: str, test: list[object], a
     assert raw.startswith(settings.partition("test = ")[0].replace("\r\n", "\n"))
 
 
+def test_a_project_keeps_its_pythons_and_what_its_tests_need(adopt: Adopt, tmp_path: Path) -> None:
+    groups = '[dependency-groups]\ndev = ["mock", "pytest"]\n'
+    about = 'name = "geo"\nversion = "1"\nlicense = "LGPL-3.0-only"\nrequires-python = ">=3.9,!=3.12.*,<3.15"\n'
+    files = {
+        "pyproject.toml": f'[project]\n{about}\n{groups}\n[tool.setuptools_scm]\nversion_file = "python/geo/v.py"\n',
+        "uv.lock": "",
+        "python/geo/__init__.py": "",
+        "python/geo/test_lines.py": "",
+        "MANIFEST.in": (ROOT / FOLDER / "MANIFEST.in").read_text(encoding="utf-8").replace("\n", "\r\n"),
+    }
+    repository = make_repository(tmp_path / "geo", files, "geo")
+    address = "https://ada:secret@gitlab.example.org:8443/team/tools/geo.git"
+    run("git", "remote", "set-url", "origin", address, cwd=repository)
+    hook = repository / ".git" / "hooks" / "reference-transaction"
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    said = adopt(repository, "--apply", "package_name=geo")
+    assert "uv.lock is older now: the jobs fail until 'uv lock' has renewed it" in said
+    assert "MANIFEST.in: the template's differs in -" not in said
+    pipeline = shown(repository, ".gitlab-ci.yml")
+    assert re.findall(r'python_versions"?: (\[.*?\])', pipeline) == ['["3.11", "3.13", "3.14"]', '["3.11", "3.14"]']
+    made = tomllib.loads(shown(repository, "pyproject.toml"))
+    assert made["dependency-groups"]["test"] == [{"include-group": "dev"}, "pytest-cov>=7"]
+    assert made["tool"]["mypy"]["files"] == ["python/geo"]
+    assert made["tool"]["coverage"]["run"]["omit"] == ["*/v.py"]
+    link = shown(repository, ".cruft.json")
+    assert "secret" not in said + link
+    answers = json.loads(link)["context"]["cookiecutter"]
+    assert (answers["gitlab_host"], answers["license"]) == ("gitlab.example.org:8443", "Proprietary")
+
+
 @pytest.mark.parametrize(
-    ("pipeline", "said"),
+    ("wanted", "taken"),
     [
-        ("default: {}\n.a: {script: x}\nb: {extends: .a}\nc: {script: [!reference [.a, script]]}\n", "b, c"),
-        ("include: x.yml\nworkflow: {}\na: {stage: test}\n", "a, those that it includes"),
-        ("spec: {}\n---\na: {run: []}\n", "a"),
-        ("a: [\n", "those of a file that cannot be read"),
-        ("", "none"),
+        ("", "3.11 3.12 3.13"),
+        (">=3.8,<4", "3.11 3.12 3.13"),
+        ("~=3.12", "3.12 3.13"),
+        (">=3.11.4,!=3.12.*", "3.11 3.13"),
+        ("==3.12.*", "3.12"),
+        ("~=3.7.1", ""),
+        (">=3.7.*", "3.11 3.12 3.13"),
     ],
 )
-def test_the_jobs_of_the_pipeline_of_before_are_named(pipeline: str, said: str) -> None:
-    assert jobs_in(pipeline) == said
+def test_pythons_are_those_that_the_package_takes(wanted: str, taken: str) -> None:
+    assert pythons_in(wanted, ["3.11", "3.12", "3.13"]) == taken.split()
 
 
 @pytest.mark.parametrize(
@@ -237,6 +271,20 @@ def test_the_jobs_of_the_pipeline_of_before_are_named(pipeline: str, said: str) 
 )
 def test_a_licence_is_that_of_the_template_or_none(licence: str, ours: str) -> None:
     assert [name for word, name in LICENSES.items() if re.search(word, licence.lower())] == ours.split()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        ("default: {}\n.a: {script: x}\nb: {extends: .a}\nc: {script: [!reference [.a, script]]}\n", "b, c"),
+        ("include: x.yml\nworkflow: {}\na: {stage: test}\n", "a, those that it includes"),
+        ("spec: {}\n---\na: {run: []}\n", "a"),
+        ("a: [\n", "those of a file that cannot be read"),
+        ("", "none"),
+    ],
+)
+def test_the_jobs_of_the_pipeline_of_before_are_named(pipeline: str, said: str) -> None:
+    assert jobs_in(pipeline) == said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from tools.adopt.metadata import Known, Package, normalized
 from tools.adopt.repository import RefusedError, Repository
 
@@ -24,12 +26,13 @@ UPLOADS = re.compile(r"twine upload|poetry publish|uv publish|flit publish|hatch
 JINJA = re.compile(r"\{(?=[{%#])")
 
 
-def oldest_python(wanted: str, alive: Sequence[str]) -> str:
-    """Return the oldest Python that a range of versions takes, of those alive: its lower bounds say so."""
-    bounds = re.findall(r"(?:>=|~=|==|>)\s*3\.(\d+)", wanted)
-    lowest = max(map(int, bounds), default=0)
-    fitting = [python for python in alive if int(python.partition(".")[2]) >= lowest]
-    return fitting[0] if fitting else alive[-1]
+def pythons_in(wanted: str, alive: Sequence[str]) -> list[str]:
+    """Return those Pythons, of those alive, of which a range of versions takes a release; all where it is no range."""
+    try:
+        taken = SpecifierSet(wanted)
+    except InvalidSpecifier:
+        return list(alive)
+    return [python for python in alive if any(f"{python}.{release}" in taken for release in range(50))]
 
 
 def where_published(pipeline: str) -> Known:
@@ -66,7 +69,8 @@ def derived(package: Package, repository: Repository, declared: Mapping[str, Any
     found["license"] = Known(named[0], licence.source) if named else Known(declared["license"][-1], "no other is known")
     wanted = known.get("requires_python", Known("", "nothing says which"))
     alive = declared["_python_versions"]
-    found["python_version"] = Known(oldest_python(wanted.value, alive), f"{wanted.source} {wanted.value}".strip())
+    oldest = [*pythons_in(wanted.value, alive), alive[-1]][0]
+    found["python_version"] = Known(oldest, f"{wanted.source} {wanted.value}".strip())
     slug = found["project_slug"].value if "project_slug" in found else ""
     scripts = known.get("scripts", Known("", ""))
     command = bool(slug) and slug in scripts.value.split()

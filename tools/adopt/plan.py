@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from tools.adopt.metadata import EXTRAS, Known, Package, normalized, table, within
+from tools.adopt.answers import pythons_in
+from tools.adopt.metadata import EXTRAS, OTHERS, Known, Package, normalized, table, within
 from tools.adopt.repository import RefusedError, Repository
 
 PIPELINE, BEFORE, LINK, SETTINGS = ".gitlab-ci.yml", ".gitlab/ci-before.yml", ".cruft.json", "pyproject.toml"
@@ -22,6 +23,13 @@ LINT = "# Until the findings are fixed, they are a warning.\n{name}:\n  allow_fa
 GROUPS = ("test", "lint")
 # What of a pipeline is a table, but no job: https://docs.gitlab.com/ci/yaml/#keywords
 KEYWORDS = ("cache", "default", "image", "include", "spec", "variables", "workflow")
+# Where settings name a file that a build makes.
+VERSIONS = (
+    ("setuptools_scm", "version_file"),
+    ("setuptools_scm", "write_to"),
+    ("hatch", "build", "hooks", "vcs", "version-file"),
+    ("pdm", "version", "write_to"),
+)
 # Why a file that stays as it is may matter.
 MATTERS = {
     "Dockerfile": "the pipeline builds no image before kind=service",
@@ -144,15 +152,16 @@ def settings(package: Package, repository: Repository, rendered: str, name: str)
     tool = table(package.pyproject, "tool")
     elsewhere = inside(".coveragerc") in repository or any("[coverage:" in each for each in others.values())
     coverage = table(tool, "coverage", "run")
-    if not elsewhere and "relative_files" not in coverage:
-        lines = "relative_files = true\n"
-        if "coverage" not in tool:
-            lines = f'branch = true\n{lines}source_pkgs = ["{name}"]\n'
+    lines = "" if "relative_files" in coverage else "relative_files = true\n"
+    if "coverage" not in tool:
+        lines = f'branch = true\n{lines}source_pkgs = ["{name}"]\n'
+    if "omit" not in coverage and (written := versions_in(tool)):
+        # It is where the package was built, and not in the job that reports.
+        lines += f"omit = {json.dumps(written)}\n"
+    if lines and not elsewhere:
         add("tool.coverage.run", lines, "the settings of coverage")
     if "mypy" not in tool and not others["mypy.ini"] and "[mypy" not in others["setup.cfg"]:
-        modules = (f"src/{name}", name, f"src/{name}.py", f"{name}.py")
-        files = [each for each in modules if any(f"{at}/".startswith(f"{inside(each)}/") for at in repository.paths)]
-        add("tool.mypy", f"files = {json.dumps(files)}\n", "what mypy looks at")
+        add("tool.mypy", f"files = {json.dumps(modules(repository, package.folder, name))}\n", "what mypy looks at")
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -161,6 +170,21 @@ def settings(package: Package, repository: Repository, rendered: str, name: str)
     if missing or not contains(content, package.pyproject):
         raise RefusedError("adopt-files", f"{path} cannot be added to. Write into it first: {'; '.join(added)}.")
     return (text if added else old), added
+
+
+def versions_in(tool: Mapping[str, Any]) -> list[str]:
+    """Return patterns of the files into which a build writes the version."""
+    found = (table(tool, *place).get(name) for *place, name in VERSIONS)
+    return [f"*/{each.rpartition('/')[2]}" for each in found if isinstance(each, str)]
+
+
+def modules(repository: Repository, folder: str, name: str) -> list[str]:
+    """Return where the modules of that name are, in the folder of a package or in one in it; else all of it."""
+    start = "" if folder == "." else f"{folder}/"
+    ours = re.compile(rf"(?:([\w.-]+)/)?{re.escape(name)}(?=/.+\.py$|\.py$)(?:\.py)?")
+    inside = (ours.match(path.removeprefix(start)) for path in repository.paths if path.startswith(start))
+    found = {match[0] for match in inside if match and not OTHERS.match(match[1] or "")}
+    return sorted(found) or ["."]
 
 
 def contains(new: Any, old: Any) -> bool:
@@ -200,22 +224,41 @@ def suffix(answers: Mapping[str, Known]) -> str:
     return f"-{answers['project_slug'].value}"
 
 
+def fitting(plan: Plan, package: Package, rendered: dict[str, str]) -> dict[str, str]:
+    """Return the files with a pipeline that runs the tests with those Pythons alone that the package takes."""
+    wanted = package.known.get("requires_python", Known("", "")).value
+    lists = re.compile(r'(?<=python_versions)("?: )(\[.*?\])')
+    every = max((json.loads(found[1]) for found in lists.findall(rendered[PIPELINE])), key=len)
+    taken = pythons_in(wanted, every)
+    if not taken:
+        plan.todo.append(f"{package.folder} takes {wanted}, no Python of the template: its jobs fail until it does")
+        return rendered
+
+    def chosen(found: re.Match[str]) -> str:
+        # The newest of a merge request is the newest that there is.
+        left = {python if python in taken else taken[-1] for python in json.loads(found[2])}
+        return found[1] + json.dumps([python for python in taken if python in left])
+
+    return {**rendered, PIPELINE: lists.sub(chosen, rendered[PIPELINE])}
+
+
 def make_plan(
     repository: Repository,
     packages: Sequence[Package],
     answers: Mapping[str, dict[str, Known]],
-    rendered: Mapping[str, dict[str, str]],
+    rendered: dict[str, dict[str, str]],
     revision: str,
 ) -> Plan:
     """Return what to change: new files, tables at the end of `pyproject.toml`, and the pipeline that gives way."""
     if LINK in repository:
         raise RefusedError("adopt-files", f"The repository has a {LINK} already; 'cruft update' keeps it up to date.")
     plan = Plan(dict(answers))
-    first = rendered[packages[0].folder]
     at_root = [each.folder for each in packages] == ["."]
     suffixes = {each.folder: suffix(answers[each.folder]) if packages[1:] else "" for each in packages}
     if len(set(suffixes.values())) < len(packages):
         raise RefusedError("adopt-package", "Two packages have the same name, which jobs are named after.")
+    rendered = {each.folder: fitting(plan, each, rendered[each.folder]) for each in packages}
+    first = rendered[packages[0].folder]
     jobs = {path: text for files in rendered.values() for path, text in files.items() if path.startswith(".gitlab/ci/")}
     pipeline = first[PIPELINE] if at_root else pipeline_of_several(rendered, suffixes)
     findings = [LINT.format(name=f"lint{each}") for each in suffixes.values()]
@@ -268,7 +311,8 @@ def compare(plan: Plan, repository: Repository, rendered: Mapping[str, str], rev
             old = repository.read(path)
             if old == text:
                 continue
-            lines = difflib.unified_diff((old or "").splitlines(), text.splitlines(), n=0, lineterm="")
+            # The ends of lines are part of them: they may be all that differs.
+            lines = difflib.unified_diff((old or "").splitlines(keepends=True), text.splitlines(keepends=True), n=0)
             count = sum(line[:1] in "+-" for line in lines) - 2
             why = MATTERS.get(path, "")
             plan.stays.append(f"{path}: the template's differs in {count} lines{why and f'; {why}'}")
