@@ -294,6 +294,20 @@ def test_an_address_without_a_group_of_gitlab_says_nothing(address: str) -> None
     assert not REMOTE.fullmatch(address.removesuffix(".git"))
 
 
+def test_metadata_of_another_type_say_nothing(tmp_path: Path) -> None:
+    odd = "{0} = true\n".format
+    tables = {
+        "project": ["name", "authors", "license", "scripts", "requires-python"],
+        "project.optional-dependencies": ["test"],
+        "tool.poetry": ["name", "authors", "license", "scripts", "dependencies", "dev-dependencies"],
+    }
+    pyproject = "".join(f"[{name}]\n{''.join(map(odd, keys))}" for name, keys in tables.items())
+    setup = "setup(name=1, author=1, tests_require=1, extras_require=1, entry_points={'console_scripts': 1})\n"
+    files = {"pyproject.toml": pyproject, "setup.py": f"from setuptools import setup\n{setup}"}
+    found = read_package(Repository(make_repository(tmp_path / "odd", files, "odd")), ".")
+    assert (found.known, found.tests) == ({}, [])
+
+
 def test_settings_that_cannot_be_added_to_are_left_to_people(adopt: Adopt, tmp_path: Path) -> None:
     settings = 'dependency-groups = {test = ["pytest"]}\n\n[project]\nname = "geo-lines"\nversion = "1"\n'
     repository = make_repository(tmp_path / "geo", {**GEO, "pyproject.toml": settings}, "geo")

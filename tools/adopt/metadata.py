@@ -56,6 +56,11 @@ def table(content: Any, *names: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def listed(content: Any) -> list[Any]:
+    """Return the entries of a list, or a text as the only one; none of what is neither."""
+    return [content] if isinstance(content, str) else [*content] if isinstance(content, (list, tuple, set)) else []
+
+
 def of_pyproject(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Return what the tables of PEP 621 and Poetry say, the former first."""
     project, poetry = table(content, "project"), table(content, "tool", "poetry")
@@ -63,14 +68,14 @@ def of_pyproject(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "license", table(licence).get("text") if isinstance(licence, dict) else licence
     yield "requires_python", project.get("requires-python")
     yield "scripts", " ".join(table(project, "scripts"))
-    for author in project.get("authors") or ():
+    for author in listed(project.get("authors")):
         yield from (("author_name", table(author).get("name")), ("author_email", table(author).get("email")))
     for each in (project, poetry):
         yield from ((name, each.get(name)) for name in ("name", "description"))
     yield "license", poetry.get("license")
     yield "requires_python", poetry_range(table(poetry, "dependencies").get("python"))
     yield "scripts", " ".join(table(poetry, "scripts"))
-    for author in poetry.get("authors") or ():
+    for author in listed(poetry.get("authors")):
         if found := re.fullmatch(r"([^<>]*?)\s*<([^<>]*)>", str(author)):
             yield from (("author_name", found[1]), ("author_email", found[2]))
 
@@ -97,8 +102,8 @@ def of_setup_cfg(settings: configparser.RawConfigParser) -> Iterator[tuple[str, 
 
 def console_scripts(lines: Any) -> str:
     """Return the names of programs, of which each stands before an equals sign."""
-    given = lines.splitlines() if isinstance(lines, str) else lines
-    return " ".join(str(line).partition("=")[0].strip() for line in given or () if "=" in str(line))
+    given = lines.splitlines() if isinstance(lines, str) else listed(lines)
+    return " ".join(str(line).partition("=")[0].strip() for line in given if "=" in str(line))
 
 
 def setup_call(text: str) -> dict[str, Any]:
@@ -168,7 +173,7 @@ def tests_need(
             lines += (repository.read(path) or "").splitlines()
     extras = {**table(setup.get("extras_require")), **table(pyproject, "project", "optional-dependencies")}
     for each in (setup.get("tests_require"), *(extras.get(name) for name in EXTRAS)):
-        lines += [each] if isinstance(each, str) else each or ()
+        lines += listed(each)
     written = [("options", "tests_require"), *(("options.extras_require", name) for name in EXTRAS)]
     lines += [line for place in written for line in cfg.get(*place, fallback="").splitlines()]
     poetry = table(pyproject, "tool", "poetry")
