@@ -23,7 +23,7 @@ from tools.shared import digest
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 # `validate` asks the schema of GitLab in less time.
-PREVIEW = ("--preview", "--no-json-schema-validation")
+PREVIEW = ("--preview", "--no-json-schema-validation", "--evaluate-rule-changes=false")
 
 
 @lru_cache(maxsize=8)

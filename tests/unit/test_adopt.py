@@ -14,10 +14,12 @@ import pytest
 from tools.adopt.__main__ import BRANCH, main
 from tools.adopt.answers import LICENSES, REMOTE, pythons_in
 from tools.adopt.metadata import poetry_range, read_package
-from tools.adopt.plan import jobs_in
+from tools.adopt.plan import PIPELINE, jobs_in
 from tools.adopt.repository import RefusedError, Repository
 from tools.adopt.template import clone
 from tools.commands import ROOT, commit_all, run
+from tools.expander import Expander
+from tools.options import DECLARED
 from tools.samples.existing import ACME, GEO, OLD, make_repository
 from tools.template import FOLDER
 
@@ -136,6 +138,17 @@ def test_bad_input_is_one_line(adopt: Adopt, tmp_path: Path, template_repository
     )
     (geo / "README.md").write_text("changed", encoding="utf-8")
     assert adopt(geo).startswith("There are changes that are not committed")
+
+
+def test_jobs_of_several_packages_run_as_those_of_one(adopt: Adopt, tmp_path: Path, expander: Expander) -> None:
+    """A merge request tests with the oldest and the newest Python, all else with each."""
+    repository = make_repository(tmp_path / "acme", ACME, "acme")
+    adopt(repository, "--directory", "packages/api", "--directory", "packages/web", "--apply")
+    every = DECLARED["_python_versions"][DECLARED["_python_versions"].index("3.11") :]
+    pipeline = shown(repository, PIPELINE)
+    for event, tested in {"branch": every, "tag": every, "merge request": [every[0], every[-1]]}.items():
+        jobs = [job for job in expander.jobs(pipeline, event) if job.startswith("test-")]
+        assert jobs == [f"test-acme-{name}: [{python}]" for name in ("api", "web") for python in tested], event
 
 
 def test_no_repository_is_one_line(

@@ -213,7 +213,9 @@ def pipeline_of_several(rendered: Mapping[str, dict[str, str]], suffixes: Mappin
                 continue
             lines.append(f"  - local: {entry['local']}\n")
             lines.append(f"    inputs: {json.dumps(given, ensure_ascii=False)}\n" if given else "")
-            if "job_suffix" in given and entry["local"].endswith(("/build.yml", "/sbom.yml")):
+            if "rules" in entry:
+                lines.append(f"    rules: {json.dumps(entry['rules'])}\n")
+            elif "job_suffix" in given and entry["local"].endswith(("/build.yml", "/sbom.yml")):
                 # Which package a tag is of, nobody knows here.
                 lines.append("    rules: [{if: $CI_COMMIT_TAG == null}]\n")
     return "".join(lines)
