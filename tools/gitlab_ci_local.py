@@ -38,6 +38,12 @@ EVENTS = {
         *("--variable", "CI_COMMIT_REF_PROTECTED=true", "--unset-variable", "CI_COMMIT_BRANCH"),
     ],
     "branch with a merge request": [
+        *("--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_BRANCH=feature"),
+        *("--variable", "CI_OPEN_MERGE_REQUESTS=your-group/my-service!1"),
+    ],
+    # The branch of those above is the default branch.
+    "another branch": ["--variable", "CI_PIPELINE_SOURCE=push", "--variable", "CI_COMMIT_BRANCH=feature"],
+    "default branch with a merge request": [
         *("--variable", "CI_PIPELINE_SOURCE=push"),
         *("--variable", "CI_OPEN_MERGE_REQUESTS=your-group/my-service!1"),
     ],

@@ -76,6 +76,14 @@ def test_a_job_is_changed_by_its_name_in_both(change: dict[str, Any], expander: 
         assert local[name].keys() == unchanged[name].keys() | keys.keys()
 
 
+def test_the_default_branch_has_what_no_other_has_whatever_it_is_merged_into(expander: Expander) -> None:
+    text = render(".gitlab-ci.yml", {**DEFAULTS, "docs": True})
+    jobs = expander.jobs(text, "branch")
+    # A merge request into a branch of production has another pipeline, in which nothing is published.
+    assert expander.jobs(text, "default branch with a merge request") == jobs
+    assert set(jobs) - set(expander.jobs(text, "another branch")) == {"digests-image", "publish-image", "pages"}
+
+
 def test_an_organisation_means_the_same_in_both(expander: Expander) -> None:
     ours = {"_component_inputs": {"audience": "https://sigstore.example.org", "environment": "keys"}}
     local, included = expanded(expander, {**DEFAULTS, **ours})
