@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tools.components import load
+from tools.components import inputs_of, load
 from tools.expander import Expander
 from tools.runner import Pipe, Pipeline
 from tools.samples.package import COMPONENTS, VERSION, copy_project
@@ -141,10 +142,22 @@ def test_a_service_that_fails_once_is_asked_again(audit: Audit, service: Advisor
     assert "trying again in 1 s" in done.log("audit")
 
 
-def test_it_runs_in_schedules_and_in_merge_requests_that_change_dependencies(python: str, expander: Expander) -> None:
-    text = PIPELINE.replace("PYTHON", python)
+@pytest.mark.parametrize("changes", [None, ["packages/api/uv.lock"]], ids=str)
+def test_it_runs_in_schedules_and_in_merge_requests_that_have_what_it_reads(
+    changes: list[str] | None, python: str, expander: Expander
+) -> None:
+    pipeline = yaml.safe_load(PIPELINE.replace("PYTHON", python))
+    for include in pipeline["include"]:
+        include["inputs"] |= {"job_suffix": "-api"} if changes else {}
+    pipeline["include"][1]["inputs"] |= {"changes": changes} if changes else {}
+    text, suffix = yaml.safe_dump(pipeline), "-api" if changes else ""
     events = ("branch", "merge request", "schedule", "tag", "schedule on a tag")
-    assert {event for event in events if "audit" in expander.jobs(text, event)} == {"merge request", "schedule"}
-    rule = load(expander.preview(text))["audit"]["rules"][0]
-    # Wherever the package is: GitLab knows no path that begins with "./".
-    assert rule["changes"] == ["**/pyproject.toml", "**/uv.lock"]
+    assert {event for event in events if f"audit{suffix}" in expander.jobs(text, event)} == {
+        "merge request",
+        "schedule",
+    }
+    jobs = load(expander.preview(text))
+    never, *rules = jobs[f"audit{suffix}"]["rules"]
+    assert never["when"] == "never"
+    assert rules == jobs[f"sbom{suffix}"]["rules"]
+    assert rules[1]["changes"] == (changes or inputs_of("sbom")["changes"]["default"])
