@@ -101,6 +101,10 @@ CHANGES = {
     "Dockerfile": {"build-image"},
     "pyproject.toml": {"build-image", "sbom"},
     "uv.lock": {"sbom"},
+    # The build may read the dependencies of the package from such files.
+    "requirements.in": {"build-image", "sbom"},
+    "packages/api/requirements/base.txt": {"build-image", "sbom"},
+    "build-requirements.txt": set(),
     ".gitlab/ci/lint.yml": {"build-image", "preflight", "sbom"},
     ".gitlab-ci.yml": {"build-image", "preflight", "sbom"},
 }
@@ -114,6 +118,7 @@ def test_a_merge_request_runs_what_it_could_break(bake: Bake, gitlab_ci_local: s
     env = as_on_gitlab(project, components)
     ran = {}
     for name in CHANGES:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
         with (project / name).open("a", encoding="utf-8") as file:
             file.write("\n")
         commit_all(project)
