@@ -13,8 +13,9 @@ import yaml
 from project import pipeline
 from scripts.__main__ import brought_up_to_date
 from tools.adopt.__main__ import FOLDER
-from tools.components import component, component_names, inputs_of, jobs_of
+from tools.components import component, component_names, inputs_of, jobs_of, load
 from tools.expander import Expander
+from tools.gitlab_ci_local import EVENTS
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.schema import check
 
@@ -48,12 +49,33 @@ def test_is_one_job_of_its_name_and_sets_nothing_for_others(name: str) -> None:
     assert {key for variant in variants for key in jobs[variant]} <= allowed
 
 
-def test_all_together_are_valid_without_an_input(expander: Expander) -> None:
+@pytest.fixture(scope="module")
+def together() -> str:
+    """A pipeline that includes all components, without an input."""
     stages = list(dict.fromkeys(job.stage for job in pipeline({**DECLARED, **DEFAULTS})))
     included = [{"local": f".gitlab/ci/{each}.yml"} for each in component_names()]
-    text = yaml.safe_dump({"stages": stages, "include": included})
-    expander.validate(text)
-    assert "$[[" not in expander.preview(text).read_text(encoding="utf-8")
+    return yaml.safe_dump({"stages": stages, "include": included})
+
+
+def test_all_together_are_valid_without_an_input(together: str, expander: Expander) -> None:
+    expander.validate(together)
+    assert "$[[" not in expander.preview(together).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_job_runs_only_where_those_run_that_it_needs(event: str, together: str, expander: Expander) -> None:
+    """GitLab refuses the whole pipeline otherwise."""
+    jobs = load(expander.preview(together))
+    running = {name.partition(": [")[0] for name in expander.jobs(together, event)}
+    for name in running:
+        for need in jobs[name].get("needs") or []:
+            if need.get("optional"):
+                continue
+            assert need["job"] in running, name
+            # The answer holds for any change; where it depends on that, it has to be the same for both.
+            rules = jobs[need["job"]].get("rules", [])
+            if event == "merge request" and any("changes" in rule for rule in rules):
+                assert jobs[name]["rules"][-len(rules) :] == rules, name
 
 
 def test_every_input_is_described_and_used(name: str) -> None:
