@@ -104,8 +104,10 @@ class Expander:
         It takes the place of what was included before it, as on GitLab. Its stages have to be among GitLab's own: with
         those of the pipeline, many more would differ.
         """
-        ruled = [each for each in with_own_components(pipeline)[1].get("include", []) if "rules" in each]
-        text = yaml.dump({"include": ruled}, Dumper=Dumper, sort_keys=False)
+        written = with_own_components(pipeline)[1]
+        ruled = [each for each in written.get("include", []) if "rules" in each]
+        workflow = {"workflow": written["workflow"]} if "workflow" in written else {}
+        text = yaml.dump({**workflow, "include": ruled}, Dumper=Dumper, sort_keys=False)
         return self._once(text, *PREVIEW, *arguments_of(event), key=digest([text, event if ruled else ""]))
 
     def validate(self, pipeline: str) -> None:

@@ -90,15 +90,18 @@ def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return of each job of an expanded pipeline what says when it runs, by name.
 
     There is one more, which runs where the rules of `workflow` start a pipeline: gitlab-ci-local takes variables
-    from these rules, but does not act on them otherwise.
+    from these rules, but does not act on them otherwise. Without them, GitLab starts a job that has no rules of its own
+    for branches and tags alone.
     """
     kept = ("stage", "rules", "parallel", "when")
+    ruled = "rules" in pipeline.get("workflow", {})
+    others = {} if ruled else {"rules": [{"if": "$CI_COMMIT_BRANCH || $CI_COMMIT_TAG"}]}
     jobs = {
-        name: {"script": [":"], **{key: job[key] for key in kept if key in job}}
+        name: {"script": [":"], **others, **{key: job[key] for key in kept if key in job}}
         for name, job in pipeline.items()
         if isinstance(job, dict) and "script" in job
     }
-    rules = pipeline.get("workflow", {}).get("rules", [{"when": "on_success"}])
+    rules = pipeline["workflow"]["rules"] if ruled else [{"when": "on_success"}]
     return {**jobs, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}
 
 

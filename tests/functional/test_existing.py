@@ -145,6 +145,8 @@ def test_each_step_of_the_page_stays_green(
     for step, (always, released) in steps.items():
         text = documented(step, python)
         expander.validate(text)
+        # Nothing runs twice: a merge request shows the pipeline of its branch.
+        assert expander.jobs(text, "merge request") == []
         for event, more in (("branch", []), ("tag", released)):
             assert {job.partition(": [")[0] for job in expander.jobs(text, event)} == {*always, *more}, step
     settings = block(page("docs/existing.md"), "<!-- settings -->", "toml")

@@ -54,7 +54,9 @@ def together() -> str:
     """A pipeline that includes all components, without an input."""
     stages = list(dict.fromkeys(job.stage for job in pipeline({**DECLARED, **DEFAULTS})))
     included = [{"local": f".gitlab/ci/{each}.yml"} for each in component_names()]
-    return yaml.safe_dump({"stages": stages, "include": included})
+    # As docs/existing.md says.
+    workflow = {"rules": [{"if": "$CI_PIPELINE_SOURCE"}]}
+    return yaml.safe_dump({"stages": stages, "workflow": workflow, "include": included})
 
 
 def test_all_together_are_valid_without_an_input(together: str, expander: Expander) -> None:

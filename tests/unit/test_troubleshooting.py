@@ -125,6 +125,7 @@ MESSAGES_ELSEWHERE = {
     "' - project does not exist or you don't have sufficient permissions": "GitLab",
     "The project you were looking for could not be found": "GitLab",
     "This job is stuck because": "GitLab",
+    "'sbom' job needs 'build' job, but 'build' does not exist in the pipeline": "GitLab",
     "401 Unauthorized": "GitLab",
     "403 Forbidden": "GitLab",
     "File name has already been taken": "GitLab",
