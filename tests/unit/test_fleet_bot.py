@@ -104,7 +104,14 @@ def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
         "artifactErrors: The update failed: x",
         "Error updating branch: fatal: error: 403",
     ]
-    assert troubles({**SEEN, "packageFiles": {}}) == [".cruft.json is missing, or not as cruft writes it"]
+    wrong = {
+        "msg": "Repository has invalid config",
+        "err": {"validationError": "Invalid JSON", "message": "validation"},
+    }
+    assert troubles({"packageFiles": {}, "problems": [wrong]}) == [
+        ".cruft.json is missing, or not as cruft writes it, or renovate.json is wrong or leaves it out",
+        "Repository has invalid config: Invalid JSON",
+    ]
     (line,) = troubles(None)
     assert line.startswith("not looked at")
 

@@ -25,8 +25,8 @@ CONFLICT = "template-conflict"
 STATE = "renovate/artifacts"
 DRAFT = "Draft: "
 EXPLAINED = "See docs/troubleshooting.md#fleet-drafts of py-ci-template"
-# What a project may have for other reasons.
-EXPECTED = ("Package lookup failures",)
+# What a project may have for other reasons, and what says nothing more.
+EXPECTED = ("Package lookup failures", "Configuration Warning")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,13 +71,21 @@ def main(arguments: argparse.Namespace) -> int:
 def troubles(seen: dict[str, Any] | None) -> list[str]:
     """Return what went wrong in a project, by Renovate's report of it; a conflict is no trouble of the bot's."""
     if seen is None:
-        return ["not looked at: it is archived, empty or gone, or the bot is no member; the log of renovate says which"]
+        return [
+            "not looked at: it is archived, empty or gone, its renovate.json turns Renovate off, or the bot is no"
+            " member; the log of renovate says which"
+        ]
+    lines = []
     found = {dep.get("depName") for files in seen["packageFiles"].values() for file in files for dep in file["deps"]}
     if LABEL not in found:
-        return [".cruft.json is missing, or not as cruft writes it"]
-    lines = []
+        lines.append(".cruft.json is missing, or not as cruft writes it, or renovate.json is wrong or leaves it out")
     for problem in seen["problems"]:
-        errors = problem.get("artifactErrors") or [{"stderr": problem.get("err", {}).get("message", "")}]
+        error = problem.get("err", {})
+        # What is wrong with renovate.json is beside the message.
+        said = next(
+            (error[name] for name in ("validationMessage", "validationError", "message") if error.get(name)), ""
+        )
+        errors = problem.get("artifactErrors") or [{"stderr": said}]
         for error in errors:
             said = (error["stderr"].strip().splitlines() or [""])[-1]
             if not said.startswith("Conflict: ") and problem["msg"] not in EXPECTED:
