@@ -9,17 +9,26 @@ const plan = JSON.parse(readFileSync(PLAN, "utf8"));
 // "2/4" is the second of four jobs that share the projects.
 const [shard, shards] = SHARD.split("/").map(Number);
 
+// What a project has in its own renovate.json counts less: a group of it would mix a release with other updates.
+const [{ description: _, matchDepNames, matchFileNames, ...update }] = preset.packageRules;
+// Its components move with the files alone, also where renovate.json of a project does not say so.
+const components = {
+  matchManagers: ["gitlabci"],
+  matchDepNames: [plan.template.replace(`${CI_SERVER_URL}/`, "").replace(/\.git$/, "")],
+  force: { enabled: false },
+};
+
 function repository(project) {
-  const rule = { matchDepNames: ["py-ci-template"], matchFileNames: [".cruft.json"] };
   // Renovate merges in a later run, if the pipeline has passed then. GitLab, told to merge when it passes, would merge files
-  // with conflicts where a project does not ask for a pipeline. What a project has in its own renovate.json counts less.
-  const force = { automerge: project.automerge, automergeType: "pr", ignoreTests: false, platformAutomerge: false };
+  // with conflicts where a project does not ask for a pipeline.
+  const merge = { automerge: project.automerge, automergeType: "pr", ignoreTests: false, platformAutomerge: false };
+  const force = { ...update, ...merge };
   if (project.version === null) {
     force.enabled = false;
   } else {
-    rule.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
+    force.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
   }
-  return { repository: project.path, packageRules: [{ ...rule, force }] };
+  return { repository: project.path, packageRules: [{ matchDepNames, matchFileNames, force }, components] };
 }
 
 module.exports = {

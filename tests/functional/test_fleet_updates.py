@@ -61,7 +61,12 @@ def change(organisation: Organisation) -> None:
         edit(organisation.working(name) / "pyproject.toml", "fail_under = 90", "fail_under = 95")
     for name, value in (("unnamed", "null"), ("of-a-branch", '"main"')):
         edit(organisation.working(name) / ".cruft.json", f'"checkout": "{FIRST}"', f'"checkout": {value}')
-    # What a project wants for itself.
+    # What a project wants for itself: another file of Renovate's, with a group of all that it sees.
+    rules = [
+        {"matchPackageNames": ["*"], "groupName": "all", "labels": ["all"], "schedule": ["on the 1st of the month"]}
+    ]
+    own = {"extends": ["config:recommended"], "commitMessagePrefix": "deps:", "packageRules": rules}
+    (organisation.working("plain-3") / "renovate.json").write_text(json.dumps(own), encoding="utf-8")
     edit(organisation.working("critical") / "renovate.json", '"extends"', '"automerge": true,\n  "extends"')
 
 
@@ -79,6 +84,7 @@ def trouble(organisation: Organisation) -> None:
     """Let something go wrong in projects of which the plan knows nothing."""
     (organisation.working("broken") / ".cruft.json").write_text("{", encoding="utf-8")
     edit(organisation.working("foreign") / ".cruft.json", "org/py-ci-template.git", "org/evil.git")
+    (organisation.working("foreign") / "renovate.json").unlink()
     organisation.push("broken", "foreign")
     organisation.projects["archived"].archived = True
     evil = organisation.gitlab.share_project("org/evil")
@@ -385,6 +391,9 @@ def test_dependencies_are_seen_by_the_same_bot(story: Story) -> None:
         seen |= json.loads(story.canaries.builds[shard].files[f"report-{number}.json"])["repositories"]
     for name in CANARIES:
         assert seen[f"org/{name}"]["packageFiles"].keys() >= {"gitlabci", "pep621", "regex"}
+    # The components of the template move with its files, also in a project without a renovate.json.
+    found = [each for file in seen["org/foreign"]["packageFiles"]["gitlabci"] for each in file["deps"]]
+    assert {each["skipReason"] for each in found if each["depName"] == "org/py-ci-template"} == {"disabled"}
 
 
 def test_code_of_the_template_does_not_get_the_token(story: Story, tmp_path: Path) -> None:
@@ -408,6 +417,7 @@ def test_nothing_is_opened_twice_and_nothing_lost(story: Story) -> None:
         (request,) = story.organisation.merge_requests(name)
         assert request["title"].removeprefix("Draft: ") == f"Update the template to {GOOD}", name
         assert request["source_branch"] == "renovate/py-ci-template"
+        assert {*request["labels"]} <= {"py-ci-template", "template-conflict"}
     for name in CANARIES:
         (request,) = story.organisation.merge_requests(name)
         for line in ("Lint may take an hour.", "Lint may take two hours."):

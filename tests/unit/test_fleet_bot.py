@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import gitlab
 import pytest
@@ -21,6 +22,7 @@ from tools.fleet.drafts import troubles
 from tools.fleet.template import Template
 from tools.fleet.update import clone_template
 from tools.options import ROOT
+from tools.renovate import node
 from tools.samples.organisation import make_releases
 from tools.schema import check
 
@@ -114,6 +116,37 @@ def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
     ]
     (line,) = troubles(None)
     assert line.startswith("not looked at")
+
+
+def configure(folder: Path, shard: str, *projects: str) -> dict[str, Any]:
+    """Return what Renovate is told to do in a shard."""
+    plan = folder / "plan.json"
+    version = {"wave": "normal", "version": "v0.2.0", "automerge": False}
+    listed = [{"path": path, **version} for path in projects]
+    plan.write_text(json.dumps({"template": "https://gitlab.example.org/git/org/t.git", "projects": listed}))
+    env = {"CI_SERVER_URL": "https://gitlab.example.org/git", "PLAN": str(plan), "SHARD": shard}
+    code = "console.log(JSON.stringify(require(process.argv[1])))"
+    return dict(json.loads(run(node("node"), "-e", code, ROOT / "bot" / "config.js", env=env)))
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_each_project_is_in_one_shard(shards: int, tmp_path: Path) -> None:
+    names = ["org/a", "org/d", "org/sub/b.c"]
+    parts = [configure(tmp_path, f"{number}/{shards}", *names) for number in range(1, shards + 1)]
+    assert sorted(each["repository"] for part in parts for each in part["repositories"]) == names
+    assert [part["reportPath"] for part in parts] == [f"report-{number}.json" for number in range(1, shards + 1)]
+
+
+def test_no_rule_of_a_project_makes_something_else_of_a_release(tmp_path: Path) -> None:
+    """Renovate applies the rules of a project last, and what is forced after each."""
+    preset = json.loads((ROOT / "bot" / "preset.json").read_text(encoding="utf-8"))
+    (project,) = configure(tmp_path, "1/1", "org/a")["repositories"]
+    release, components = project["packageRules"]
+    wanted = preset["packageRules"][0]
+    force = {name: value for name, value in wanted.items() if not name.startswith(("description", "match"))}
+    assert release["matchDepNames"] == wanted["matchDepNames"]
+    assert release["force"].items() >= {**force, "allowedVersions": "<=0.2.0"}.items()
+    assert components == {"matchManagers": ["gitlabci"], "matchDepNames": ["org/t"], "force": {"enabled": False}}
 
 
 def make(folder: Path, **answers: str | int) -> Path:
