@@ -63,7 +63,12 @@ def change(organisation: Organisation) -> None:
         edit(organisation.working(name) / ".cruft.json", f'"checkout": "{FIRST}"', f'"checkout": {value}')
     # What a project wants for itself: another file of Renovate's, with a group of all that it sees.
     rules = [
-        {"matchPackageNames": ["*"], "groupName": "all", "labels": ["all"], "schedule": ["on the 1st of the month"]}
+        {
+            "matchPackageNames": ["*"],
+            "groupName": "all",
+            "labels": ["all"],
+            "schedule": ["after 1am and before 2am on monday"],
+        }
     ]
     own = {"extends": ["config:recommended"], "commitMessagePrefix": "deps:", "packageRules": rules}
     (organisation.working("plain-3") / "renovate.json").write_text(json.dumps(own), encoding="utf-8")
@@ -83,7 +88,7 @@ def push(organisation: Organisation, *names: str) -> None:
 def trouble(organisation: Organisation) -> None:
     """Let something go wrong in projects of which the plan knows nothing."""
     (organisation.working("broken") / ".cruft.json").write_text("{", encoding="utf-8")
-    edit(organisation.working("foreign") / ".cruft.json", "org/py-ci-template.git", "org/evil.git")
+    edit(organisation.working("foreign") / ".cruft.json", "org/platform/template.git", "org/evil.git")
     (organisation.working("foreign") / "renovate.json").unlink()
     organisation.push("broken", "foreign")
     organisation.projects["archived"].archived = True
@@ -331,12 +336,16 @@ def test_the_page_says_which_release_is_held(story: Story, browser: Browser, tmp
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
+    read = json.loads(files["public/fleet.json"])["projects"]
     page = browser.new_page()
     page.goto((tmp_path / "public" / "index.html").as_uri())
     releases = page.get_by_role("region", name="Releases of the template").inner_text()
     page.locator("#show").select_option("unreadable")
     named = page.locator("tbody th a").all_inner_texts()
     page.close()
+    # It is made with the address that the projects were made with.
+    (canary,) = [each for each in read if each["path"] == "org/canary-1"]
+    assert (canary["changes"]["changed"], canary["changes"]["removed"]) == ([], [])
     assert f"broke the pipeline of {', '.join(f'org/{name}' for name in CANARIES)}" in releases
     assert named == ["org/archived", "org/broken", "org/empty", "org/evil"]
 
@@ -393,7 +402,7 @@ def test_dependencies_are_seen_by_the_same_bot(story: Story) -> None:
         assert seen[f"org/{name}"]["packageFiles"].keys() >= {"gitlabci", "pep621", "regex"}
     # The components of the template move with its files, also in a project without a renovate.json.
     found = [each for file in seen["org/foreign"]["packageFiles"]["gitlabci"] for each in file["deps"]]
-    assert {each["skipReason"] for each in found if each["depName"] == "org/py-ci-template"} == {"disabled"}
+    assert {each["skipReason"] for each in found if each["depName"] == "org/platform/template"} == {"disabled"}
 
 
 def test_code_of_the_template_does_not_get_the_token(story: Story, tmp_path: Path) -> None:
@@ -433,10 +442,12 @@ def test_files_move_together_and_what_people_changed_stays(story: Story) -> None
         assert link["commit"] == run("git", "rev-parse", GOOD, cwd=organisation.template).strip()
         pipeline = organisation.of_branch(name, ".gitlab-ci.yml", branch)
         if link["context"]["cookiecutter"]["pipeline"] == "components":
-            assert f"/lint@{GOOD}" in pipeline
+            assert f"$CI_SERVER_FQDN/org/platform/template/lint@{GOOD}" in pipeline
             assert f"@{FIRST}" not in pipeline
         else:
             assert "timeout: 2h 7m" in organisation.of_branch(name, ".gitlab/ci/lint.yml", branch)
+        assert f"/org/platform/template/-/blob/{GOOD}/docs/troubleshooting.md" in pipeline
+        assert f"org/platform/template.git@{GOOD}" in organisation.of_branch(name, "CONTRIBUTING.md", branch)
         assert "fail_under = 80" in organisation.of_branch(name, "pyproject.toml", branch)
         assert not organisation.of_branch(name, "FOUND", branch)
     for name in CHANGED:

@@ -14,6 +14,7 @@ from tools.commands import commit_all, run
 from tools.fleet import update
 from tools.fleet.__main__ import main
 from tools.options import ROOT
+from tools.samples.organisation import make_releases
 
 
 @pytest.fixture
@@ -28,6 +29,16 @@ def checkout(tmp_path: Path) -> Path:
     run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
     commit_all(folder)
     return folder
+
+
+def linked(checkout: Path, folder: Path) -> str:
+    """Let a project be of the first of two releases of a template; return the address of that."""
+    template = folder / "template"
+    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", template)
+    link = {"template": f"file://token@{template}", "commit": make_releases(template, 1, 2)["0.1.0"]}
+    (checkout / ".cruft.json").write_text(json.dumps(link), encoding="utf-8")
+    commit_all(checkout)
+    return template.as_uri()
 
 
 @pytest.mark.parametrize(
@@ -94,10 +105,7 @@ def test_of_a_file_only_that_it_can_run_is_taken(checkout: Path, tmp_path: Path)
 def test_a_folder_in_the_place_of_the_project_is_not_taken(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = tmp_path / "template"
-    run("git", "-c", "init.defaultBranch=main", "init", "--quiet", template)
-    (template / "README.md").touch()
-    commit_all(template)
+    template = linked(checkout, tmp_path)
 
     def swap(folder: Path, *_: str) -> str:
         if not folder.is_symlink():
@@ -107,7 +115,7 @@ def test_a_folder_in_the_place_of_the_project_is_not_taken(
 
     monkeypatch.setattr(update, "ask_nobody", swap)
     with pytest.raises(update.UpdateError, match="another folder in the place of the project"):
-        update.update(checkout, str(template), "1.0.0")
+        update.update(checkout, template, "0.2.0")
     assert run("git", "status", "--porcelain", cwd=checkout) == ""
 
 
@@ -126,6 +134,26 @@ def test_a_name_is_one_line_of_a_comment(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err.splitlines() == [
         "Conflict: both the template and the project have changed a ``` /merge "
     ]
+
+
+def test_code_of_the_template_knows_where_it_came_from(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a project have that address: without it they would look changed."""
+    template, asked = linked(checkout, tmp_path), []
+
+    def ask(folder: Path, *_: str) -> str:
+        asked.append((folder.with_name("template") / ".git" / "config").read_text(encoding="utf-8"))
+        return ""
+
+    monkeypatch.setattr(update, "ask_nobody", ask)
+    assert update.update(checkout, template, "0.2.0") == []
+    assert f"url = {template}\n" in asked[0]
+    link = json.loads((checkout / ".cruft.json").read_text(encoding="utf-8"))
+    (checkout / ".cruft.json").write_text(json.dumps({**link, "commit": "0" * 40}), encoding="utf-8")
+    commit_all(checkout)
+    with pytest.raises(update.UpdateError, match=r"^the template has no commit 0{40}, which \.cruft\.json names$"):
+        update.update(checkout, template, "0.2.0")
 
 
 @pytest.mark.parametrize(("output", "said"), [("> /dev/null 2>&1", "ended"), ("", "sh did not end in 1 seconds")])

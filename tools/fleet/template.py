@@ -94,6 +94,10 @@ class Template:
             clone = ("git", "clone", "--quiet", "--no-local", "--no-checkout", self.folder, work / "template")
             subprocess.run(clone, check=True, stdin=subprocess.DEVNULL)
             subprocess.run(("git", "checkout", "--quiet", "--detach", commit), cwd=work / "template", check=True)
+            # Files of projects have its address.
+            subprocess.run(
+                ("git", "remote", "set-url", "--", "origin", self.address), cwd=work / "template", check=True
+            )
             (work / "home").mkdir()
             (work / "rendering.py").write_bytes(RENDERER.read_bytes())
             for path in (work, *work.rglob("*")):

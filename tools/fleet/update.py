@@ -61,7 +61,8 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
     """Bring the release into the files of the checkout, none of it staged; return the files with conflicts."""
     # Renovate has written the version there already.
     git(checkout, "checkout", "--quiet", "HEAD", "--", LINK)
-    linked = str(read_link(checkout)["template"])
+    link = read_link(checkout)
+    linked = str(link["template"])
     if place(linked) != place(template):
         raise UpdateError(f"{LINK} names another template, {without_secrets(linked)}")
     with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
@@ -71,6 +72,10 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
             if not alike(checkout / name, work / "project" / name):
                 raise UpdateError(f"{name} has changes that are not committed")
         clone_template(template, work / "template")
+        if not has_commit(work / "template", str(link["commit"])):
+            raise UpdateError(f"the template has no commit {link['commit']}, which {LINK} names")
+        # The project was made with this address in its files.
+        git(work / "template", "remote", "add", "--", "origin", without_secrets(linked))
         hand_over(work)
         project = (work / "project").lstat()
         home = str(work / "home")
@@ -154,6 +159,12 @@ def clone_template(address: str, folder: Path) -> None:
     git(folder, "remote", "remove", "origin")
 
 
+def has_commit(folder: Path, commit: str) -> bool:
+    """Tell whether a commit is in a clone."""
+    command = ("git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    return not subprocess.run(command, cwd=folder, capture_output=True).returncode
+
+
 def hand_over(work: Path) -> None:
     """Give what is in a folder to the user without rights, where this is root."""
     (work / "home").mkdir()
@@ -165,7 +176,8 @@ def hand_over(work: Path) -> None:
 def ask_nobody(folder: Path, home: str, *command: str) -> str:
     """Return what a program prints that runs code of the template; raise UpdateError where it fails."""
     env = {name: value for name, value in os.environ.items() if name in PASSED}
-    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1"}
+    # The last line of an error is said: it is not to be broken.
+    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": "1000"}
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     adopt()
     try:

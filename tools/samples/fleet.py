@@ -88,14 +88,14 @@ class Organisation:
     def __post_init__(self) -> None:
         self.bot = self.gitlab.add_user("bot", {"org": Level.DEVELOPER})
         self.template = tagged_copy(self.folder / "template")
-        self.home = self.gitlab.share_project("org/py-ci-template")
+        self.home = self.gitlab.share_project("org/platform/template")
         run("git", "remote", "add", "origin", self.address, cwd=self.template)
         self.publish()
 
     @property
     def address(self) -> str:
         """Where the template is."""
-        return f"{self.gitlab.url}/org/py-ci-template.git"
+        return f"{self.gitlab.url}/org/platform/template.git"
 
     def publish(self, *, force: bool = False) -> None:
         """Push the template with its tags."""
@@ -202,7 +202,7 @@ class Organisation:
         """The project of the bot, as the command makes it."""
         made = run(
             *(sys.executable, "-m", "cookiecutter", ROOT, "--directory", "bot", "--no-input", "-o", self.folder),
-            *("template_project=org/py-ci-template", f"template_version={FIRST}", "groups=org", "shards=2"),
+            *("template_project=org/platform/template", f"template_version={FIRST}", "groups=org", "shards=2"),
             cwd=self.folder,
         )
         assert not made, made
