@@ -28,7 +28,9 @@ function repository(project) {
   } else {
     force.allowedVersions = `<=${project.version.replace(/^v/, "")}`;
   }
-  return { repository: project.path, packageRules: [{ matchDepNames, matchFileNames, force }, components] };
+  // The link of a project may go there by SSH, or have the name of a user.
+  const release = { matchDepNames, matchFileNames, overridePackageName: plan.template, force };
+  return { repository: project.path, packageRules: [release, components] };
 }
 
 module.exports = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,13 @@ def test_troubles_of_a_project_are_said_but_a_conflict_is_none() -> None:
         ".cruft.json is missing, or not as cruft writes it, or renovate.json is wrong or leaves it out",
         "Repository has invalid config: Invalid JSON",
     ]
+    unknown = {
+        "depName": "py-ci-template",
+        "warnings": [{"topic": "t", "message": "Failed to look up git-tags package t"}],
+    }
+    assert troubles({"packageFiles": {"regex": [{"deps": [unknown]}]}, "problems": [expected]}) == [
+        "Failed to look up git-tags package t"
+    ]
     (line,) = troubles(None)
     assert line.startswith("not looked at")
 
@@ -145,8 +153,21 @@ def test_no_rule_of_a_project_makes_something_else_of_a_release(tmp_path: Path) 
     wanted = preset["packageRules"][0]
     force = {name: value for name, value in wanted.items() if not name.startswith(("description", "match"))}
     assert release["matchDepNames"] == wanted["matchDepNames"]
+    assert release["overridePackageName"] == "https://gitlab.example.org/git/org/t.git"
     assert release["force"].items() >= {**force, "allowedVersions": "<=0.2.0"}.items()
     assert components == {"matchManagers": ["gitlabci"], "matchDepNames": ["org/t"], "force": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    ("checkout", "value"), [('"0.1.0"', "0.1.0"), ('"v0.1.0"', "v0.1.0"), ("null", None), ('"0.1.0-rc.1"', None)]
+)
+def test_renovate_sees_the_release_of_a_link(checkout: str, value: str | None) -> None:
+    """It writes the next one as its tag is, and finds that again."""
+    preset = json.loads((ROOT / "bot" / "preset.json").read_text(encoding="utf-8"))
+    _, expression = preset["customManagers"][0]["matchStrings"]
+    found = re.search(expression.replace("(?<", "(?P<"), f'  "checkout": {checkout},')
+    assert found
+    assert found["currentValue"] == value
 
 
 def make(folder: Path, **answers: str | int) -> Path:

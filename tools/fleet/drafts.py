@@ -75,9 +75,10 @@ def troubles(seen: dict[str, Any] | None) -> list[str]:
             "not looked at: it is archived, empty or gone, its renovate.json turns Renovate off, or the bot is no"
             " member; the log of renovate says which"
         ]
-    lines = []
-    found = {dep.get("depName") for files in seen["packageFiles"].values() for file in files for dep in file["deps"]}
-    if LABEL not in found:
+    found = [dep for files in seen["packageFiles"].values() for file in files for dep in file["deps"]]
+    links = [dep for dep in found if dep.get("depName") == LABEL]
+    lines = [plain(warning["message"]) for dep in links for warning in dep.get("warnings", [])]
+    if not links:
         lines.append(".cruft.json is missing, or not as cruft writes it, or renovate.json is wrong or leaves it out")
     for problem in seen["problems"]:
         error = problem.get("err", {})
