@@ -192,9 +192,9 @@ def test_names_of_groups_are_words_of_a_command(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["template-bot"]
 
 
-@pytest.mark.parametrize("shards", [1, 3])
-def test_the_project_of_the_bot(shards: int, tmp_path: Path) -> None:
-    made = make(tmp_path, shards=shards, template_project="org/py-ci-template", groups='a: b # "c"')
+@pytest.mark.parametrize(("answer", "shards"), [(1, 1), (3, 3), (0, 1), ("none", 1), (" 2", 2)])
+def test_the_project_of_the_bot(answer: str | int, shards: int, tmp_path: Path) -> None:
+    made = make(tmp_path, shards=answer, template_project="org/py-ci-template", groups='a: b # "c"')
     assert sorted(path.name for path in made.iterdir()) == [".gitlab-ci.yml", "README.md"]
     check(made / ".gitlab-ci.yml")
     pipeline = yaml.safe_load((made / ".gitlab-ci.yml").read_text(encoding="utf-8"))
