@@ -374,7 +374,7 @@ def test_changed_files_and_signatures_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # One that the user without rights may run, as in the image of a job.
-    for folder in (tmp_path, Path(tempfile.gettempdir())):
+    for folder in (tmp_path, template, Path(tempfile.gettempdir())):
         make_traversable(shared_folder.parent, folder)
     python = tmp_path / "venv" / "bin" / "python"
     run("uv", "venv", "--quiet", "--python", bare_python, tmp_path / "venv")
