@@ -44,6 +44,8 @@ module.exports = {
   allowedCommands: ["^py-ci-fleet update --to v?[0-9]+\\.[0-9]+\\.[0-9]+$"],
   // Of no other template does code run here, whatever a project names.
   customEnvVariables: { PY_CI_TEMPLATE: plan.template },
+  // A program that Renovate installed would run code of a project beside the token.
+  binarySource: "global",
   onboarding: false,
   requireConfig: "optional",
   reportType: "file",

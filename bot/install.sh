@@ -1,6 +1,7 @@
 #!/bin/sh
 # Puts the programs of the bot into a folder: `sh bot/install.sh FOLDER` makes FOLDER/bin/py-ci-fleet and, with a last word
-# `renovate`, FOLDER/bin/renovate, where the machine has none. All that is fetched is locked here by its hash.
+# `renovate`, FOLDER/bin/uv for Renovate, and FOLDER/bin/renovate, where the machine has none. All that is fetched is locked
+# here by its hash.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1/bin"
@@ -12,6 +13,14 @@ cat > "$folder/bin/py-ci-fleet" <<PROGRAM
 PYTHONPATH='$here' exec '$folder/venv/bin/python' -m tools.fleet "\$@"
 PROGRAM
 chmod +x "$folder/bin/py-ci-fleet"
+if [ "${2-}" = renovate ]; then
+  # To lock, uv runs code of the project, which must not get the token.
+  cat > "$folder/bin/uv" <<PROGRAM
+#!/bin/sh
+exec '$folder/bin/py-ci-fleet' run '$(command -v uv)' "\$@"
+PROGRAM
+  chmod +x "$folder/bin/uv"
+fi
 if [ "${2-}" = renovate ] && ! command -v renovate > /dev/null; then
   mkdir -p "$folder/node"
   cp "$here/bot/node/package.json" "$here/bot/node/package-lock.json" "$folder/node"

@@ -114,5 +114,7 @@ def find_renovate(cache: Path) -> Renovate:
             places = [each for each in os.environ["PATH"].split(os.pathsep) if not Path(each, "renovate").exists()]
             env = {**os.environ, "PATH": os.pathsep.join(places), "UV_PYTHON": sys.executable}
             run("sh", INSTALL, folder, "renovate", env=env)
+            # This is a machine that has Renovate: the bot puts its own before the program.
+            (folder / "bin" / "uv").unlink()
             (folder / "made").touch()
     return Renovate(folder)

@@ -85,11 +85,53 @@ def push(organisation: Organisation, *names: str) -> None:
         add_pipeline(project, "main", project.git.resolve("refs/heads/main") or "", "success")
 
 
+# A build that looks for the bot's token where uv runs it to lock, and for what else Renovate would give away.
+BACKEND = """
+import pathlib
+exec(pathlib.Path("probe.py").read_text())
+pathlib.Path("FOUND").replace("OPEN/FOUND")
+
+def prepare_metadata_for_build_editable(folder, settings=None):
+    made = pathlib.Path(folder, "foreign-1.dist-info")
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\\nName: foreign\\nVersion: 1\\n")
+    return made.name
+"""
+BUILDS = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "foreign"
+dynamic = ["version"]
+requires-python = ">=3.11"
+"""
+
+
+def bring_code(organisation: Organisation, name: str) -> None:
+    """Let a project have a lock that Renovate renews, for which uv runs code of the project."""
+    path, found = organisation.working(name), organisation.folder / "open"
+    found.mkdir()
+    found.chmod(0o777)
+    maintenance = {"enabled": True, "schedule": ["at any time"]}
+    settings = {"extends": ["config:recommended"], "lockFileMaintenance": maintenance}
+    for file, text in {
+        "renovate.json": json.dumps(settings),
+        "pyproject.toml": BUILDS,
+        "uv.lock": 'version = 1\nrequires-python = ">=3.10"\n',
+        "backend.py": BACKEND.replace("OPEN", str(found)),
+        "probe.py": PROBE.replace("ROOT", str(organisation.folder)),
+    }.items():
+        (path / file).write_text(text, encoding="utf-8")
+
+
 def trouble(organisation: Organisation) -> None:
     """Let something go wrong in projects of which the plan knows nothing."""
     (organisation.working("broken") / ".cruft.json").write_text("{", encoding="utf-8")
     edit(organisation.working("foreign") / ".cruft.json", "org/platform/template.git", "org/evil.git")
-    (organisation.working("foreign") / "renovate.json").unlink()
+    bring_code(organisation, "foreign")
     organisation.push("broken", "foreign")
     organisation.projects["archived"].archived = True
     evil = organisation.gitlab.share_project("org/evil")
@@ -146,6 +188,7 @@ class Story:
     plans: list[dict[str, str | None]]
     merge_requests_of_canaries: dict[str, list[dict[str, Any]]]
     found: str
+    found_by_project: str
     killed: list[str]
     unmerged: set[str]
     lost: list[str]
@@ -299,6 +342,7 @@ def tell(organisation: Organisation) -> Story:
         plans,
         of_canaries,
         found,
+        (organisation.folder / "open" / "FOUND").read_text(encoding="utf-8", errors="replace"),
         killed,
         unmerged,
         lost,
@@ -386,7 +430,8 @@ def test_the_pipeline_of_the_bot_says_what_is_wrong_with_which_project(story: St
     assert "org/broken: .cruft.json is missing, or not as cruft writes it" in said
     assert re.search(r"org/foreign: .+ names another template, http://[\d.:]+/org/evil\.git", said)
     assert "org/canary" not in said
-    (request,) = story.merge_requests_of_canaries["foreign"]
+    requests = {each["source_branch"]: each for each in story.merge_requests_of_canaries["foreign"]}
+    request = requests["renovate/py-ci-template"]
     assert request["title"].startswith("Draft: ")
     token = story.organisation.bot.token.encode()
     for pipeline in (story.first, done, story.held):
@@ -400,17 +445,20 @@ def test_dependencies_are_seen_by_the_same_bot(story: Story) -> None:
         seen |= json.loads(story.canaries.builds[shard].files[f"report-{number}.json"])["repositories"]
     for name in CANARIES:
         assert seen[f"org/{name}"]["packageFiles"].keys() >= {"gitlabci", "pep621", "regex"}
-    # The components of the template move with its files, also in a project without a renovate.json.
+    # The components of the template move with its files, also in a project whose renovate.json does not say so.
     found = [each for file in seen["org/foreign"]["packageFiles"]["gitlabci"] for each in file["deps"]]
     assert {each["skipReason"] for each in found if each["depName"] == "org/platform/template"} == {"disabled"}
 
 
-def test_code_of_the_template_does_not_get_the_token(story: Story, tmp_path: Path) -> None:
-    assert "PermissionError" in story.found
-    assert "PATH" in story.found
-    # What Renovate says of other projects.
-    assert '"name":"renovate"' not in story.found
-    assert story.organisation.bot.token not in story.found
+def test_code_of_the_template_or_a_project_does_not_get_the_token(story: Story, tmp_path: Path) -> None:
+    for found in (story.found, story.found_by_project):
+        assert "PermissionError" in found
+        assert "PATH" in found
+        # What Renovate says of other projects.
+        assert '"name":"renovate"' not in found
+        assert story.organisation.bot.token not in found
+    branches = [each["source_branch"] for each in story.merge_requests_of_canaries["foreign"]]
+    assert "renovate/lock-file-maintenance" in branches
     # Somebody with rights would find it by the same code.
     code = PROBE.replace("ROOT", str(story.organisation.folder))
     env = {**os.environ, "GITLAB_TOKEN": story.organisation.bot.token}

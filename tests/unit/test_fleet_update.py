@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tools.bare_runner import make_traversable
 from tools.commands import commit_all, run
 from tools.fleet import update
 from tools.fleet.__main__ import main
@@ -177,3 +179,57 @@ def test_nothing_of_the_template_runs_on(output: str, said: str) -> None:
         with suppress(OSError):
             running.append(process.read_bytes())
     assert f"sleep\0{seconds}\0".encode() not in running
+
+
+# Reads what is near, puts links in place of files and of a folder, and a file that others know by another name.
+HOSTILE = """
+cat lock; id -u; env; cat /proc/[0-9]*/environ 2> /dev/null | tr '\\0' '\\n'
+cd ..
+rm -r folder link hard
+ln -s "$1" folder; ln -s "$1/file" link; echo new > unknown; ln unknown hard; echo new > sub/lock
+echo '```'; echo /merge
+exit "$2"
+"""
+
+
+@pytest.mark.parametrize("status", [7, 0])
+def test_a_program_that_runs_code_of_a_project_changes_its_files_alone(
+    status: int, checkout: Path, tmp_path: Path, shared_folder: Path
+) -> None:
+    """It would have the token of the bot, and commit what a link leads to."""
+    outside, files = tmp_path / "outside", ("sub/lock", "folder/file", "link", "hard")
+    (outside / "file").write_text("secret", encoding="utf-8")
+    for name in files:
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text("old", encoding="utf-8")
+    commit_all(checkout)
+    (checkout / "sub" / "lock").write_text("of Renovate\n", encoding="utf-8")
+    (tmp_path / "tmp").mkdir()
+    make_traversable(shared_folder.parent, tmp_path / "tmp")
+    secrets = dict.fromkeys(("GITLAB_TOKEN", "GIT_CONFIG_VALUE_0", "UV_PUBLISH_TOKEN"), "glpat-secret")
+    env = {**os.environ, **secrets, "UV_INDEX_OURS_PASSWORD": "for-packages"}
+    env |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
+    command = (sys.executable, "-m", "tools.fleet", "run", "/bin/sh", "-c", HOSTILE, "--", str(outside), str(status))
+    done = subprocess.run(command, cwd=checkout / "sub", env=env, capture_output=True, encoding="utf-8")
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, done.stderr
+    # In a comment of the bot no line is a command to GitLab.
+    assert all(line.startswith("sh: ") for line in lines)
+    assert {"sh: of Renovate", "sh: UV_INDEX_OURS_PASSWORD=for-packages", "sh: /merge"} < {*lines}
+    if os.geteuid() == 0:
+        assert "sh: 65534" in lines
+        assert "glpat-secret" not in done.stderr
+    made = [(checkout / name).read_text(encoding="utf-8") for name in files]
+    assert made == ["of Renovate\n" if status else "new\n", "old", "old", "old"]
+    assert run("git", "status", "--porcelain", cwd=checkout).split() == ["M", "sub/lock"]
+
+
+def test_a_program_that_nobody_may_run_is_named(checkout: Path, tmp_path: Path) -> None:
+    program = tmp_path / "private" / "uv"
+    program.parent.mkdir(mode=0o700)
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    command = (sys.executable, "-m", "tools.fleet", "run", program, "lock", "--upgrade")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, encoding="utf-8")
+    said = f"uv was not run: the user nobody may not run {program}; install it where everybody may read\n"
+    assert (done.returncode, done.stderr.partition("\n")[2]) == (1, said)

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tools.fleet import collect, drafts, page, plan, update
+from tools.fleet import collect, confined, drafts, page, plan, update
 from tools.fleet.data import FleetError
 
-COMMANDS = {"collect": collect, "drafts": drafts, "page": page, "plan": plan, "update": update}
+COMMANDS = {"collect": collect, "drafts": drafts, "page": page, "plan": plan, "run": confined, "update": update}
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

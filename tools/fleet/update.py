@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -175,13 +176,23 @@ def hand_over(work: Path) -> None:
 
 def ask_nobody(folder: Path, home: str, *command: str) -> str:
     """Return what a program prints that runs code of the template; raise UpdateError where it fails."""
+    done = as_nobody(folder, home, command, {})
+    if done.returncode:
+        raise UpdateError(f"{' '.join(command[-6:])}: {last_line(done.stderr)}")
+    return done.stdout
+
+
+def as_nobody(
+    folder: Path, home: str, command: Sequence[str], more: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that runs code of others, with more in its environment, until nothing of it runs any more."""
     env = {name: value for name, value in os.environ.items() if name in PASSED}
     # The last line of an error is said: it is not to be broken.
-    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": "1000"}
+    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": "1000", **more}
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     adopt()
     try:
-        done = subprocess.run(  # type: ignore[call-overload]
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
             command,
             cwd=folder,
             env=env,
@@ -193,14 +204,11 @@ def ask_nobody(folder: Path, home: str, *command: str) -> str:
             **identity,
         )
     except subprocess.TimeoutExpired:
-        raise UpdateError(f"{command[0]} did not end in {LONGEST} seconds, as code of the template went on") from None
+        raise UpdateError(f"{command[0]} did not end in {LONGEST} seconds, as code of others went on") from None
     except PermissionError:
         raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None
     finally:
         end_what_is_left()
-    if done.returncode:
-        raise UpdateError(f"{' '.join(command[-6:])}: {last_line(done.stderr)}")
-    return str(done.stdout)
 
 
 def adopt() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,7 +223,12 @@ class Organisation:
     @cached_property
     def runner(self) -> Runner:
         """GitLab's own runner, which is still to be started; what it keeps in its cache is for all pipelines."""
-        executor = shell_executor([self.renovate.programs])
+        machine = self.folder / "machine"
+        machine.mkdir()
+        # Anybody may run these.
+        shutil.copy(str(shutil.which("uv")), machine)
+        (machine / "python3").symlink_to(self.python)
+        executor = shell_executor([machine, self.renovate.programs])
         return Runner(self.gitlab_runner, self.folder / "runner", self.gitlab, executor, concurrent=2)
 
     def in_the_pipeline(
