@@ -353,7 +353,7 @@ def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
         "[options.extras_require]\ntest =\n    mock\n    file: x.txt\n",
         "setup.py": "from x import setup\nsetup(description='Old', tests_require=['nose; python_version<\"3.9\"'])",
         "requirements/test.txt": "pytest==7.4.4  # pinned\n-r ../requirements.txt\nhttps://example.org/x.whl\n"
-        "attrs==1 --hash=sha256:00\nidna==3 ; python_version > '3' \\\n    --hash=sha256:00\n",
+        "attrs==1 --hash=sha256:00\nidna>=1 ; python_version > '3' \\\n    --hash=sha256:00\n",
         "pyproject.toml": '[tool.poetry.group.dev.dependencies]\ninside = {path = "../inside"}\nruff = "*"\n',
         "old.py": "",
     }
@@ -369,7 +369,7 @@ def test_all_files_of_metadata_are_read(tmp_path: Path) -> None:
     assert package.tests == [
         "pytest==7.4.4",
         "attrs==1",
-        "idna==3 ; python_version > '3'",
+        "idna>=1 ; python_version > '3'",
         'nose; python_version<"3.9"',
         "mock",
         "ruff",
