@@ -4,13 +4,14 @@
 # here by its hash.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
-mkdir -p "$1/bin"
+mkdir -p "$1/bin" "$1/tmp"
 folder=$(cd "$1" && pwd)
 uv venv --quiet --no-python-downloads --clear "$folder/venv"
 uv pip install --quiet --python "$folder/venv/bin/python" --require-hashes --requirement "$here/scripts/locks/fleet.txt"
+# In /tmp the code of one project may leave files, such as settings of uv, for that of the next.
 cat > "$folder/bin/py-ci-fleet" <<PROGRAM
 #!/bin/sh
-PYTHONPATH='$here' exec '$folder/venv/bin/python' -m tools.fleet "\$@"
+PYTHONPATH='$here' TMPDIR='$folder/tmp' exec '$folder/venv/bin/python' -m tools.fleet "\$@"
 PROGRAM
 chmod +x "$folder/bin/py-ci-fleet"
 if [ "${2-}" = renovate ]; then

@@ -160,6 +160,7 @@ PROBE = """
 import os, pathlib
 here = pathlib.Path("ROOT")
 places = [*pathlib.Path("/proc").glob("[0-9]*/environ"), *here.rglob(".git/config"), *here.rglob("renovate-*.log")]
+places += here.rglob("public/fleet.json")
 found = [repr(dict(os.environ)).encode()]
 for place in places:
     try:
@@ -456,7 +457,10 @@ def test_code_of_the_template_or_a_project_does_not_get_the_token(story: Story, 
         assert "PATH" in found
         # What Renovate says of other projects.
         assert '"name":"renovate"' not in found
+        assert '"projects":' not in found
         assert story.organisation.bot.token not in found
+        # What others have left in /tmp is not above it.
+        assert re.search(r"'HOME': '[^']+/\.bot/tmp/py-ci-fleet-\w+/home'", found)
     branches = [each["source_branch"] for each in story.merge_requests_of_canaries["foreign"]]
     assert "renovate/lock-file-maintenance" in branches
     # Somebody with rights would find it by the same code.
