@@ -17,6 +17,8 @@ const components = {
   matchDepNames: [plan.template.replace(`${CI_SERVER_URL}/`, "").replace(/\.git$/, "")],
   force: { enabled: false },
 };
+// These run a program that the project brings, beside the token.
+const programs = { matchManagers: ["hermit", "maven-wrapper"], force: { enabled: false } };
 
 function repository(project) {
   // Renovate merges in a later run, if the pipeline has passed then. GitLab, told to merge when it passes, would merge files
@@ -30,7 +32,7 @@ function repository(project) {
   }
   // The link of a project may go there by SSH, or have the name of a user.
   const release = { matchDepNames, matchFileNames, overridePackageName: plan.template, force };
-  return { repository: project.path, packageRules: [release, components] };
+  return { repository: project.path, packageRules: [release, components, programs] };
 }
 
 module.exports = {

@@ -149,13 +149,14 @@ def test_no_rule_of_a_project_makes_something_else_of_a_release(tmp_path: Path) 
     """Renovate applies the rules of a project last, and what is forced after each."""
     preset = json.loads((ROOT / "bot" / "preset.json").read_text(encoding="utf-8"))
     (project,) = configure(tmp_path, "1/1", "org/a")["repositories"]
-    release, components = project["packageRules"]
+    release, components, programs = project["packageRules"]
     wanted = preset["packageRules"][0]
     force = {name: value for name, value in wanted.items() if not name.startswith(("description", "match"))}
     assert release["matchDepNames"] == wanted["matchDepNames"]
     assert release["overridePackageName"] == "https://gitlab.example.org/git/org/t.git"
     assert release["force"].items() >= {**force, "allowedVersions": "<=0.2.0"}.items()
     assert components == {"matchManagers": ["gitlabci"], "matchDepNames": ["org/t"], "force": {"enabled": False}}
+    assert programs == {"matchManagers": ["hermit", "maven-wrapper"], "force": {"enabled": False}}
 
 
 @pytest.mark.parametrize(
