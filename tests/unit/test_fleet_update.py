@@ -181,11 +181,12 @@ def test_nothing_of_the_template_runs_on(output: str, said: str) -> None:
     assert f"sleep\0{seconds}\0".encode() not in running
 
 
-# Reads what is near, puts links in place of files and of a folder, and a file that others know by another name.
+# Reads what is near, puts links in place of files and of a folder, a file that has another name too, and a huge one.
 HOSTILE = """
 cat lock; id -u; env; cat /proc/[0-9]*/environ 2> /dev/null | tr '\\0' '\\n'
 cd ..
 rm -r folder link hard
+truncate -s 100G large
 ln -s "$1" folder; ln -s "$1/file" link; echo new > unknown; ln unknown hard; echo new > sub/lock
 echo '```'; echo /merge
 exit "$2"
@@ -197,7 +198,7 @@ def test_a_program_that_runs_code_of_a_project_changes_its_files_alone(
     status: int, checkout: Path, tmp_path: Path, shared_folder: Path
 ) -> None:
     """It would have the token of the bot, and commit what a link leads to."""
-    outside, files = tmp_path / "outside", ("sub/lock", "folder/file", "link", "hard")
+    outside, files = tmp_path / "outside", ("sub/lock", "folder/file", "link", "hard", "large")
     (outside / "file").write_text("secret", encoding="utf-8")
     for name in files:
         (checkout / name).parent.mkdir(exist_ok=True)
@@ -220,7 +221,7 @@ def test_a_program_that_runs_code_of_a_project_changes_its_files_alone(
         assert "sh: 65534" in lines
         assert "glpat-secret" not in done.stderr
     made = [(checkout / name).read_text(encoding="utf-8") for name in files]
-    assert made == ["of Renovate\n" if status else "new\n", "old", "old", "old"]
+    assert made == ["of Renovate\n" if status else "new\n", *["old"] * 4]
     assert run("git", "status", "--porcelain", cwd=checkout).split() == ["M", "sub/lock"]
 
 

@@ -16,6 +16,8 @@ from tools.fleet.data import plain
 from tools.fleet.update import UpdateError, alike, as_nobody, clone_project, git, hand_over, tracked
 
 HELP = "Run a program in a copy of the checkout, without tokens, and take the files that it has changed."
+# Bytes of a file that is taken; a lock of hundreds of packages has about one million.
+LARGEST = 50_000_000
 # How to reach a package index, and what lets the program read there.
 PASSED = re.compile(r"(HTTPS?|NO)_PROXY|UV_(DEFAULT_INDEX|EXTRA_INDEX_URL|INDEX|INDEX_\w+)", re.IGNORECASE)
 
@@ -64,7 +66,7 @@ def take_changed(source: Path, target: Path) -> None:
 
 
 def is_plain(folder: Path, name: str) -> bool:
-    """Tell whether a file is one of its own in a folder: no link, behind none, and with no other name elsewhere."""
+    """Tell whether a file is one of its own in a folder: no link, behind none, without another name, not huge."""
     file = folder / name
     own = os.path.realpath(file) == f"{os.path.realpath(folder)}/{name}"
-    return own and file.is_file() and file.stat().st_nlink == 1
+    return own and file.is_file() and file.stat().st_nlink == 1 and file.stat().st_size <= LARGEST
