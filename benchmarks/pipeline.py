@@ -30,6 +30,7 @@ from tools.components import load
 from tools.gitlab_ci_local import as_on_gitlab
 from tools.options import DECLARED, ROOT
 from tools.runner import Executor, Pipeline, expand, pythons_here, run_pipeline
+from tools.stand_ins.gitlab import GitLab, package_index
 
 TOOLS = {
     "git": "apt install git",
@@ -165,7 +166,9 @@ def measure(folder: Path, baked: Path, contender: Contender, pythons: list[str])
             jobs = write_pipeline(project, contender.file, pythons)
         commit_all(project)
         executor = Executor(arguments=("--concurrency", "1"), variables={"PATH": os.pathsep.join(path)})
-        done = run_pipeline("gitlab-ci-local", project, ROOT, executor)
+        with GitLab(Path(name, "gitlab"), package_index()) as server:
+            here = server.variables(server.add_project("your-group/my-service", project))
+            done = run_pipeline("gitlab-ci-local", project, ROOT, executor, variables=here)
         if done.status != 0:
             sys.exit(f"{done.output}\n{contender.file or 'Our pipeline'} failed; its output is above.")
         starts = {job: touched(done, job, ".started") for job in done.jobs}

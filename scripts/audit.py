@@ -172,7 +172,7 @@ def main() -> int:
     project = settings()
     reasons = ignored(project, datetime.now(UTC).date())
     try:
-        bill = json.loads(Path("sbom.cdx.json").read_text(encoding="utf-8"))
+        bill = json.loads(Path(".from-sbom/1/sbom.cdx.json").read_text(encoding="utf-8"))
         pins = sorted(set(packages(bill, str(project.get("project", {}).get("name", "")))))
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         sys.exit("sbom.cdx.json is no bill of materials.")

@@ -47,7 +47,8 @@ def login(address: str) -> dict[str, str]:
     if address.startswith((of_project("packages/pypi/"), repository)):
         login = f"gitlab-ci-token:{os.environ['CI_JOB_TOKEN']}"
         return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
-    return {"JOB-TOKEN": os.environ["CI_JOB_TOKEN"]} if address.startswith(of_project("")) else {}
+    ours = (of_project(""), f"{os.environ['CI_API_V4_URL']}/jobs/")
+    return {"JOB-TOKEN": os.environ["CI_JOB_TOKEN"]} if address.startswith(ours) else {}
 
 
 def beginning(error: urllib.error.HTTPError) -> str:
@@ -67,7 +68,7 @@ def attempt(method: str, address: str, content: bytes | None, headers: Mapping[s
         for name, value in login(address).items():
             # A registry may send to a storage elsewhere, which has no business with the token.
             request.add_unredirected_header(name, value)
-        with urllib.request.urlopen(request, timeout=float(os.environ["UV_HTTP_TIMEOUT"])) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=float(os.environ.get("UV_HTTP_TIMEOUT", "120"))) as response:  # noqa: S310
             return Answer(response.read(), response.url, response.headers.get_content_type())
     except urllib.error.HTTPError as error:
         raise RequestError(f"{error.code} {error.reason} {beginning(error)}".strip(), error.code) from None

@@ -25,7 +25,7 @@ from scripts.trouble import give_up, paragraph
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 # The oldest with which all jobs work: docs/requirements.md says what needs them, and a test compares it with this.
-OLDEST_GITLAB, OLDEST_RUNNER = "17.3", "17.3"
+OLDEST_GITLAB, OLDEST_RUNNER = "18.3", "17.3"
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 # A release, or a pre-release of it: https://packaging.python.org/en/latest/specifications/version-specifiers/
 NUMBER = "(0|[1-9][0-9]*)"
@@ -120,10 +120,22 @@ def index(command: Sequence[str] | None) -> Finding:
 
 def registry() -> Finding:
     """Say whether the package registry of the project answers, and takes the token of this job."""
+    return asked("packages", "Turn it on: Settings > General > Visibility > Package registry.")
+
+
+def jobs() -> Finding:
+    """Say whether this job may ask which jobs its pipeline has: others take files from them so."""
+    pipeline = os.environ.get("CI_PIPELINE_ID")
+    remedy = "Let job tokens read jobs: Settings > CI/CD > Job token permissions; or have GitLab updated."
+    return asked(f"pipelines/{pipeline}/jobs", remedy) if pipeline else ("not asked outside GitLab", None)
+
+
+def asked(what: str, remedy: str) -> Finding:
+    """Say whether GitLab answers what this job asks of the project, with the remedy where it is closed to the job."""
     api, project, token = map(os.environ.get, ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN"))
     if not (api and project and token):
         return "not asked outside GitLab", None
-    address = f"{api}/projects/{project}/packages?per_page=1"
+    address = f"{api}/projects/{project}/{what}?per_page=1"
     request = urllib.request.Request(address, headers={"JOB-TOKEN": token})  # noqa: S310
     problem: Finding = ("not asked", None)
     for pause in (1, 5, 0):
@@ -135,7 +147,6 @@ def registry() -> Finding:
             if error.code == 401:
                 return "refuses the token of this job (401)", "Start a new pipeline: the token of an old job has ended."
             if error.code in (403, 404):
-                remedy = "Turn it on: Settings > General > Visibility > Package registry."
                 return f"is closed to this job ({error.code})", remedy
             problem = f"fails ({error.code})", "Retry the job later; if it stays so, tell who runs your GitLab."
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -225,6 +236,7 @@ def main() -> int:
             ("tools", tools),
             ("index", index(asks)),
             ("registry", registry() if given.package_registry == "true" else ("not needed", None)),
+            ("jobs", jobs()),
             ("tag", tag()),
             ("secrets", secrets(given.scoped_variables.split())),
         ]

@@ -35,6 +35,12 @@ def changes() -> str:
     return found[1].strip() if found else ""
 
 
+def description() -> str:
+    """Return the text of the release."""
+    made = "From {CI_COMMIT_SHA}, by [this pipeline]({CI_PIPELINE_URL}).".format_map(os.environ)
+    return f"{changes()}\n\n{made}".strip()
+
+
 def release() -> Any:
     """Return the release, which is made where there is none."""
     here = f"/{quote(TAG, safe='')}"
@@ -43,14 +49,32 @@ def release() -> Any:
     except RequestError as failed:
         if failed.status != 404:
             raise
-    made = "From {CI_COMMIT_SHA}, by [this pipeline]({CI_PIPELINE_URL}).".format_map(os.environ)
     try:
-        return api("POST", content={"tag_name": TAG, "description": f"{changes()}\n\n{made}".strip()})
+        return api("POST", content={"tag_name": TAG, "description": description()})
     except RequestError as failed:
         # An answer that was lost, and asked for again.
         if failed.status != 409:
             raise
     return api("GET", here)
+
+
+def of_any_pipeline(text: str) -> str:
+    """Return a text without the number of the pipeline: another one of this tag may have made the release."""
+    address = os.environ["CI_PIPELINE_URL"].rstrip("0123456789")
+    return re.sub(rf"{re.escape(address)}[0-9]+", address, text.replace("\r\n", "\n").strip())
+
+
+def refuse_others(there: Any) -> None:
+    """End the program where a release is not as this job makes it, as somebody may have made it before."""
+    wrong = [
+        *(["description"] if of_any_pipeline(there["description"] or "") != of_any_pipeline(description()) else []),
+        *(["name"] if there["name"] != TAG else []),
+        *(["milestones"] if there.get("milestones") else []),
+        # GitLab shows one of the future as upcoming.
+        *(["date"] if there["released_at"][:10] != there["created_at"][:10] else []),
+    ]
+    if wrong:
+        sys.exit(f"Somebody else has made the release, or edited it: {' '.join(wrong)}. Delete it.")
 
 
 def complete(there: Any) -> None:
@@ -70,14 +94,18 @@ def complete(there: Any) -> None:
                 if "already been taken" not in str(failed):
                     raise
         print("links to", url)
-    links = {link["name"]: link["url"] for link in api("GET", f"/{quote(TAG, safe='')}")["assets"]["links"]}
-    wrong = sorted(name for name, url in links.items() if ours.get(name, ("",))[0] != url) + sorted(ours.keys() - links)
+    there = api("GET", f"/{quote(TAG, safe='')}")
+    refuse_others(there)
+    links = {link["name"]: (link["url"], link["link_type"]) for link in there["assets"]["links"]}
+    wrong = sorted(name for name in links.keys() | ours if links.get(name) != ours.get(name))
     if wrong:
         sys.exit(f"The release has other links than those to what was published: {' '.join(wrong)}. Take them out.")
 
 
 if __name__ == "__main__":
     try:
-        complete(release())
+        page = release()
+        refuse_others(page)
+        complete(page)
     except (RequestError, OSError, *ODD) as problem:
         sys.exit(f"GitLab failed: {problem}")

@@ -18,7 +18,8 @@ from xml.parsers import expat
 from scripts.division import divided, unit_of
 from scripts.plain_files import content, write
 
-REPORTS = Path(".test-reports")
+# Where `take.py` has put the files of the tests.
+TAKEN = Path(".from-test")
 DURATIONS = Path(".test-durations.json")
 SHOWN = 20
 
@@ -61,10 +62,8 @@ def seconds_in(report: bytes) -> dict[str, float]:
 
 def read() -> tuple[dict[str, list[Shard]], list[dict[str, float]]]:
     """Return the shards, by the name that their jobs have in common, and the seconds of the tests of each job."""
-    if REPORTS.is_symlink():
-        sys.exit(f"{REPORTS} is a link: what it leads to is not what the jobs handed on.")
     shards, reports = defaultdict(list), []
-    for job in sorted(REPORTS.glob("*.job")):
+    for job in sorted(TAKEN.glob("**/.test-reports/*.job")):
         name, _, shard = content(job).decode(errors="replace").strip().rpartition("\n")
         report, listed = job.with_suffix(".xml"), job.with_suffix(".collected")
         seconds = seconds_in(content(report)) if report.exists() else {}

@@ -18,6 +18,7 @@ from tools.expander import Expander
 from tools.options import COMPONENT_PROJECT, DEFAULTS, ROOT, Combination, all_combinations, name_of
 from tools.requirements import MissingRequirementError, find_program
 from tools.samples.baked import Bake, BakedProject
+from tools.samples.hostile import processes_with
 from tools.schema import fetch_oldest
 from tools.shared import made_once
 from tools.template import bare_clone, tagged_copy
@@ -155,6 +156,21 @@ def bake_with(cookies: Cookies, options: Combination) -> BakedProject:
     result = cookies.bake(extra_context=context, template=str(ROOT))
     assert result.exception is None, result.exception
     return BakedProject(Path(result.project_path), options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_left_running() -> Iterator[None]:
+    """Fail where tests do not end what they start, as far as it has the variables of the tests."""
+    name = f"PY_CI_TESTS={os.getpid()}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(*name.split("="))
+        yield
+    # What was killed may take a moment.
+    give_up = time.monotonic() + 5
+    while (left := processes_with(name)) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    commands = [Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ") for process in left]
+    assert not left, f"they still run: {commands}"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -51,3 +51,28 @@ def load(path: Path) -> dict[str, Any]:
     """Return a YAML file's one document."""
     document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506
     return document
+
+
+# They run code that others have written: the project, its build, its dependencies, or tools that it chooses.
+FOREIGN = {"build", "build-image", "coverage", "docs", "lint", "sbom", "test", "verify-published"}
+
+
+def reached(pipeline: dict[str, Any]) -> set[str]:
+    """Return the jobs of an expanded pipeline that get variables of one that runs foreign code, by way of others too.
+
+    Whoever takes artifacts of a job takes its variables, and GitLab takes a dotenv report from every job.
+    https://docs.gitlab.com/ci/yaml/#needs, https://docs.gitlab.com/ci/yaml/#dependencies
+    """
+    stages = [".pre", *pipeline["stages"], ".post"]
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    taken = {}
+    for name, job in jobs.items():
+        needs = [need if isinstance(need, dict) else {"job": need} for need in job.get("needs", [])]
+        earlier = stages[: stages.index(job["stage"])]
+        others = {other for other in jobs if jobs[other]["stage"] in earlier}
+        others = {need["job"] for need in needs if need.get("artifacts", True)} if "needs" in job else others
+        taken[name] = others & set(job["dependencies"]) if "dependencies" in job else others
+    found: set[str] = set()
+    while new := {name for name, others in taken.items() if others & (FOREIGN | found)} - found:
+        found |= new
+    return found

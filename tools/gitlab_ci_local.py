@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -54,6 +56,8 @@ EVENTS = {
 INCLUDED = re.compile(r"component: \$CI_SERVER_FQDN/([\w./-]+)/([\w-]+)@([\w.-]+)")
 
 PROBE = "does-the-workflow-start"
+NOT_READ = "This pipeline is not read: "
+GUARD = Path(__file__).resolve().parent / "pipeline" / "node" / "guard.cjs"
 
 
 def arguments_of(event: str) -> list[str]:
@@ -83,7 +87,8 @@ def as_on_gitlab(repository: Path, template: Path) -> dict[str, str]:
     git_config = state / "gitconfig"
     git_config.write_text(f'[url "{template}"]\n{answered}', encoding="utf-8")
     # A bash of level one whose input is a socket, as Node's is, reads the person's `.bashrc`, as for a remote login.
-    return {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config), "SHLVL": "1"}
+    env = {name: value for name, value in os.environ.items() if name != "GITLAB_TOKEN"}
+    return {**env, "GIT_CONFIG_GLOBAL": str(git_config), "SHLVL": "1"}
 
 
 def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -105,6 +110,29 @@ def probes(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {**jobs, PROBE: {"stage": ".pre", "script": [":"], "rules": rules}}
 
 
+def combinations(job: Mapping[str, Any], name: str) -> dict[str, dict[str, str]]:
+    """Return the values of each job that a job with a matrix becomes, by the name of that job."""
+    matrix = job.get("parallel", {}).get("matrix", []) if isinstance(job.get("parallel"), dict) else []
+    found = {}
+    for entry in matrix:
+        lists = [value if isinstance(value, list) else [value] for value in entry.values()]
+        for values in itertools.product(*lists):
+            words = list(map(str, values))
+            found[f"{name}: [{','.join(words)}]"] = dict(zip(entry, words, strict=True))
+    return found
+
+
+def folder_of(job: str) -> str:
+    """Return gitlab-ci-local's name of a job's folder: what is no word is in Base64."""
+    return re.sub(r"[^\w-]+", lambda odd: b64encode(odd[0].encode()).decode().rstrip("="), job)
+
+
+def jobs_of(pipeline: Mapping[str, Any]) -> list[str]:
+    """Return the names of the jobs of an expanded pipeline; a matrix is several."""
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    return [one for name, job in jobs.items() for one in combinations(job, name) or [name]]
+
+
 def names_of(listed: str) -> list[str]:
     """Return the jobs that would run, from gitlab-ci-local's list."""
     return [job["name"] for job in json.loads(listed) if job["when"] != "never"]
@@ -119,6 +147,21 @@ def command(program: str, *arguments: str, also_set: Iterable[str] = ()) -> list
     return [program, "--no-color", f"--ignore-predefined-vars={','.join(sorted(names))}", *arguments]
 
 
+def guarded(env: Mapping[str, str], *, reading: Path | None = None) -> dict[str, str]:
+    """Return variables with which gitlab-ci-local runs nothing that stands in a pipeline, but the scripts of its jobs.
+
+    Where it only reads one, it writes to the folder `reading` alone.
+    """
+    options = [f'--require="{GUARD}"']
+    if reading:
+        cache = env.get("NODE_COMPILE_CACHE")
+        folders = [reading, *([cache] if cache else [])]
+        options += ["--permission", "--allow-child-process", "--allow-fs-read=*", "--disable-warning=SecurityWarning"]
+        options += [f'--allow-fs-write="{folder}"' for folder in folders]
+    own = {"PY_CI_NODE_OPTIONS": env["NODE_OPTIONS"]} if "NODE_OPTIONS" in env else {}
+    return {**env, **own, "NODE_OPTIONS": " ".join(options), "PY_CI_GUARD": "reading" if reading else "running"}
+
+
 def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[int, str]:
     """Run gitlab-ci-local; return its exit status and what it printed, with its errors where it failed."""
     # Node does not wait until a pipe has taken what it printed last; a file it does.
@@ -126,7 +169,7 @@ def ask(program: str, *arguments: str, cwd: Path, env: dict[str, str]) -> tuple[
         done = subprocess.run(
             command(program, *arguments),
             cwd=cwd,
-            env=env,
+            env=guarded(env, reading=cwd),
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.PIPE,

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,8 +18,20 @@ from typing import Any
 import yaml
 
 from tools.commands import run
-from tools.gitlab_ci_local import PROBE, arguments_of, as_on_gitlab, ask, command, names_of, probes
+from tools.gitlab_ci_local import (
+    PROBE,
+    arguments_of,
+    as_on_gitlab,
+    ask,
+    command,
+    folder_of,
+    guarded,
+    jobs_of,
+    names_of,
+    probes,
+)
 from tools.shared import digest
+from tools.stand_ins.local_jobs import write_names
 
 
 @dataclass(frozen=True)
@@ -112,11 +123,6 @@ class Pipeline:
 Pipe = Callable[..., Pipeline]
 
 
-def folder_of(job: str) -> str:
-    """Return gitlab-ci-local's name of a job's folder: what is no word is in Base64."""
-    return re.sub(r"[^\w-]+", lambda odd: b64encode(odd[0].encode()).decode().rstrip("="), job)
-
-
 def pythons_here(candidates: list[str]) -> dict[str, Path]:
     """Return the folder of each Python that this machine has, on PATH or under pyenv, by version."""
     found = {}
@@ -193,6 +199,7 @@ def run_pipeline(
         pipeline = as_gitlab_runs_it(pipeline, repository)
         text = yaml.safe_dump(pipeline if executor.containers else without_images(pipeline), sort_keys=False)
         expanded.write_text(text, encoding="utf-8")
+        write_names(repository, jobs_of(pipeline))
     # In a file: tokens do not belong in an argument list.
     given = {
         "GITLAB_CI": "true",
@@ -217,7 +224,7 @@ def run_pipeline(
     process = subprocess.Popen(
         command(program, *(["--needs"] if jobs and not again else []), *jobs, *arguments, also_set=given),
         cwd=repository,
-        env=env,
+        env=guarded(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -22,6 +22,7 @@ from tools.options import DECLARED
 from tools.requirements import MissingRequirementError, find_program
 from tools.runner import ANSWERS, Executor, Pipe, Pipeline, pythons_here, run_pipeline, shell_executor
 from tools.samples.baked import Bake, BakedProject
+from tools.samples.hostile import leave_above
 from tools.samples.image import SIGNING, Imaged
 from tools.samples.keyless import Signed
 from tools.samples.package import IDENTITY, PUBLISHING, VERIFYING, Release, add_image, copy_project, make_project
@@ -120,7 +121,10 @@ def pipe(
     pythons: dict[str, Path],
     shared_folder: Path,
 ) -> Pipe:
-    """Return a function that commits a project and runs its pipeline, on a runner with the shell executor."""
+    """Return a function that commits a project and runs its pipeline, on a runner with the shell executor.
+
+    In the folders above those of its jobs are files that would steer them.
+    """
     find_program("rsync", "gitlab-ci-local copies the repository with it: apt install rsync")
     ANSWERS.folder = shared_folder / "answers"
     ANSWERS.folder.mkdir(exist_ok=True)
@@ -135,14 +139,25 @@ def pipe(
         again: bool = False,
         left_out: Sequence[str] = (),
         program: str = gitlab_ci_local,
+        steered: bool = True,
     ) -> Pipeline:
         if not again:
             commit_all(repository)
         # Its jobs may run as another user.
         make_traversable(shared_folder.parent, repository)
-        return run_pipeline(
-            program, repository, components, executor, event, variables, jobs, again=again, left_out=left_out
-        )
+        mark = repository / ".gitlab-ci-local" / "mark"
+        if steered:
+            leave_above(repository, mark)
+        with TemporaryDirectory() as folder, GitLab(Path(folder), "") as server:
+            # Jobs take files of others from it.
+            named = server.variables(server.add_project("your-group/my-service", repository))
+            least = {name: named[name] for name in ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")}
+            told = variables if variables and "CI_API_V4_URL" in variables else {**least, **(variables or {})}
+            done = run_pipeline(
+                program, repository, components, executor, event, told, jobs, again=again, left_out=left_out
+            )
+        assert not mark.exists(), "a job ran code from a folder above its own"
+        return done
 
     return run
 

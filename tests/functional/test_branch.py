@@ -55,7 +55,7 @@ def test_every_job_of_a_fresh_project_passes(
         author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         empty = run("git", *author, "commit-tree", tree, "-m", "Begin", cwd=project.path)
         run("git", "update-ref", TARGET, empty.strip(), cwd=project.path)
-    here = gitlab.add_project("your-group/my-service")
+    here = gitlab.add_project("your-group/my-service", project.path)
     variables = {**gitlab.variables(here), **warm, "GITLAB_USER_NAME": "Ada"}
     tests = [f"test: [{python}]" for python in supported]
     jobs = ["preflight", "lint", *tests, "coverage", "build", "sbom"]

@@ -33,7 +33,7 @@ def test_every_job_passes_in_a_container_without_tools(bake: Bake, pipe: Pipe, p
     project = bake(**options, _component_inputs=image)
     with (project.path / ".gitlab-ci.yml").open("a", encoding="utf-8") as pipeline:
         pipeline.write(SURROUNDINGS)
-    here = gitlab.add_project("your-group/my-service")
+    here = gitlab.add_project("your-group/my-service", project.path)
     done = pipe(project.path, executor=podman.executor, variables=gitlab.variables(here))
     podman.remove_containers()
     tests = {f"test: [{python}]": python_image(python) for python in RELEASES}

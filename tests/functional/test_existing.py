@@ -87,7 +87,7 @@ def test_it_takes_the_pipeline_and_a_later_release(
     if files is OLD:
         assert (repository / ".gitlab" / "ci-before.yml").read_text(encoding="utf-8") == OLD[".gitlab-ci.yml"]
 
-    here = gitlab.add_project("team/tools/my-service")
+    here = gitlab.add_project("team/tools/my-service", repository)
     done = pipe(repository, variables={**gitlab.variables(here), **warm})
     suffixes = ["-acme-api", "-acme-web"] if several else [""]
     jobs = [f"{job}{each}" for each in suffixes for job in ("lint", "test{}", "coverage", "build", "sbom")]

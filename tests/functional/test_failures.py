@@ -33,7 +33,7 @@ def test_a_bad_input_to_a_component(bake: Bake, pipe: Pipe, python: str, tmp_pat
 
 
 def test_an_index_that_fails_twice_heals(project: BakedProject, pipe: Pipe, python: str, gitlab: GitLab) -> None:
-    here = gitlab.add_project("your-group/my-service")
+    here = gitlab.add_project("your-group/my-service", project.path)
     job = f"test: [{python}]"
     gitlab.fail_next(2, path="/simple/pytest/", status=500)
     done = pipe(project.path, job, variables=gitlab.index_variables(here))
@@ -43,7 +43,7 @@ def test_an_index_that_fails_twice_heals(project: BakedProject, pipe: Pipe, pyth
 
 
 def test_an_index_that_stays_down(project: BakedProject, pipe: Pipe, python: str, gitlab: GitLab) -> None:
-    here = gitlab.add_project("your-group/my-service")
+    here = gitlab.add_project("your-group/my-service", project.path)
     job = f"test: [{python}]"
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
     done = pipe(project.path, job, "preflight", variables=gitlab.index_variables(here))
@@ -56,9 +56,9 @@ def test_an_index_that_stays_down(project: BakedProject, pipe: Pipe, python: str
 def test_an_index_that_stays_down_where_uv_is_not_there(
     bake: Bake, pipe: Pipe, gitlab: GitLab, bare_shell: Executor, bare_python: Path
 ) -> None:
-    here = gitlab.add_project("your-group/my-service")
     gitlab.fail_next(sys.maxsize, path="/simple/", status=500)
     project = bake(_python_versions=[version_of(bare_python)], python_version=version_of(bare_python), kind="command")
+    here = gitlab.add_project("your-group/my-service", project.path)
     done = pipe(project.path, "lint", executor=bare_shell, variables=gitlab.index_variables(here))
     assert done.results == {"lint": "failed"}
     assert done.last_line("lint").endswith("see whether the package index answers, with the files that PyPI has.")

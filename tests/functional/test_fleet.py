@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from tools.bare_runner import make_traversable
 from tools.browser import open_file
 from tools.commands import commit_all, run
 from tools.fleet.__main__ import main
-from tools.fleet.collect import Reader, collect
+from tools.fleet.collect import BRANCH, Reader, collect
 from tools.fleet.data import Fleet, FleetError, load
 from tools.fleet.page import render
 from tools.fleet.template import Template
@@ -76,6 +76,7 @@ class Organisation:
         """Let the command read all; return what it has kept."""
         output = self.folder / "fleet.json"
         words = ["collect", "--group", GROUP, "--template", str(self.template), "--gitlab", self.gitlab.url]
+        words += ["--bot", "bot"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GITLAB_TOKEN", self.token)
             assert main([*words, "--output", str(output), "--no-changes", *more]) == 0
@@ -111,23 +112,23 @@ def organisation(template: Path, upstream: str, tmp_path_factory: pytest.TempPat
             project.archived = name == "archived"
         server.share_project(f"{GROUP}/team-0/empty")
         server.share_project(f"{GROUP}/secret/forbidden", Snapshot({".cruft.json": b"{}"}))
-        add_canary(server, template, commits["0.2.0"], folder / "canary")
+        add_canary(server, template, commits, folder / "canary")
         yield Organisation(server, template, commits, reader.token, folder)
 
 
-def add_canary(server: SharedGitLab, template: Path, commit: str, folder: Path) -> None:
+def add_canary(server: SharedGitLab, template: Path, commits: dict[str, str], folder: Path) -> None:
     """Add a project that passed, and whose merge request for the newest release failed."""
     developer = server.add_user("bot", {GROUP: Level.DEVELOPER})
     canary = server.share_project(f"{GROUP}/team-0/canary")
     canary.topics = ["canary"]
     folder.mkdir()
-    (folder / ".cruft.json").write_bytes(link_to(template, commit, {}))
     author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
     address = f"http://bot:{developer.token}@127.0.0.1:{server.port}/{canary.path}.git"
     run("git", "-c", "init.defaultBranch=main", "init", "--quiet", cwd=folder)
     for branch in ("main", "renovate/py-ci-template"):
         run("git", *author, "checkout", "--quiet", "-B", branch, cwd=folder)
-        (folder / "branch").write_text(branch, encoding="utf-8")
+        commit = commits["0.2.0" if branch == "main" else "0.3.0"]
+        (folder / ".cruft.json").write_bytes(link_to(template, commit, {}))
         run("git", "add", ".", cwd=folder)
         run("git", *author, "commit", "--quiet", "--message", branch, cwd=folder)
         run("git", "push", "--quiet", address, branch, cwd=folder)
@@ -190,7 +191,7 @@ def test_the_second_time_asks_only_what_may_be_another(organisation: Organisatio
     # After a day, also what leaves no trace at a project.
     clone = Template(str(organisation.template), organisation.folder / "clone")
     reader = Reader(organisation.gitlab.url, organisation.token)
-    later = collect(reader, [GROUP], clone, first, datetime.now(UTC) + timedelta(days=1), changes=False)
+    later = collect(reader, [GROUP], clone, first, datetime.now(UTC) + timedelta(days=1), changes=False, bot="bot")
     assert 2 < later["requests"] / COUNT < 2.2
     # Of one that has changed, all is read again.
     (changed,) = [each for each in organisation.gitlab.shared if each.path.endswith("/service-0003")]
@@ -344,7 +345,7 @@ def test_each_reason_why_a_project_is_stuck_stands_on_the_page(
         server.share_project(f"{GROUP}/ours/empty")
         clone = Template(str(organisation.template), tmp_path / "clone")
         later = datetime.now(UTC) + timedelta(days=30)
-        fleet = collect(Reader(server.url, reader.token), [GROUP], clone, None, later, changes=False)
+        fleet = collect(Reader(server.url, reader.token), [GROUP], clone, None, later, changes=False, bot="bot")
     file, html = tmp_path / "fleet.json", tmp_path / "index.html"
     file.write_text(json.dumps(fleet), encoding="utf-8")
     assert main(["page", str(file), "--output", str(html)]) == 0
@@ -406,7 +407,9 @@ def test_changed_files_and_signatures_are_found(
             add_release(project, package, tag, {"SHA256SUMS": signed, "SHA256SUMS.sigstore.json": bundle})
         server.share_project(f"{GROUP}/run", Snapshot({".cruft.json": link_to(template, commit, {"kind": "none"})}))
         clone = Template(str(template), tmp_path / "clone")
-        found = collect(Reader(server.url, reader.token), [GROUP], clone, None, datetime.now(UTC), python=str(python))
+        found = collect(
+            Reader(server.url, reader.token), [GROUP], clone, None, datetime.now(UTC), python=str(python), bot="bot"
+        )
     known = by_name(found)
     assert "of" in known["same"]["changes"], known["same"]["changes"]
     assert (known["same"]["changes"]["changed"], known["same"]["changes"]["removed"]) == ([], [])
@@ -433,7 +436,7 @@ class Small:
     def look(self, before: Fleet | None, hours: float = 0) -> Fleet:
         """Collect, some hours after now."""
         now = datetime.now(UTC) + timedelta(hours=hours)
-        return collect(self.reader, [GROUP], self.template, before, now, changes=False)
+        return collect(self.reader, [GROUP], self.template, before, now, changes=False, bot="bot")
 
 
 @pytest.fixture
@@ -452,10 +455,10 @@ def small(upstream: str, tmp_path: Path) -> Iterator[Small]:
 
 def test_no_group_is_asked_for_twice(small: Small) -> None:
     groups = [GROUP, f"{GROUP}/team-0", GROUP]
-    fleet = collect(small.reader, groups, small.template, None, datetime.now(UTC), changes=False)
+    fleet = collect(small.reader, groups, small.template, None, datetime.now(UTC), changes=False, bot="bot")
     assert fleet["groups"] == [GROUP]
-    # All projects, and their merge requests in three states; then three for each project.
-    assert (len(fleet["projects"]), fleet["requests"]) == (2, 4 + 2 * 3)
+    # All projects, and their merge requests in three states; then three for each project, and what a canary ran with.
+    assert (len(fleet["projects"]), fleet["requests"]) == (2, 4 + 2 * 3 + 1)
 
 
 def test_a_canary_that_gitlab_does_not_show_for_a_while_holds_what_it_has_broken(small: Small) -> None:
@@ -475,11 +478,67 @@ def test_a_canary_that_gitlab_does_not_show_for_a_while_holds_what_it_has_broken
     assert [progress(each, Days(), later)[-1].state for each in fleets] == ["held"] * 3
 
 
+TRIAL = "b" * 40
+# What somebody else can make of a merge request, each but the last one without the bot.
+OTHERWISE: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
+    "nothing": lambda request, pipeline: None,
+    "author": lambda request, pipeline: request.update(author={"id": 7, "username": "mallory"}),
+    "branch": lambda request, pipeline: request.update(source_branch="mallory"),
+    "fork": lambda request, pipeline: request.update(source_project_id=99),
+    "starter": lambda request, pipeline: pipeline.update(user={"username": "mallory"}),
+    "age": lambda request, pipeline: pipeline.update(created_at=QUIET),
+    "files": lambda request, pipeline: [each.update(sha="c" * 40) for each in (request, pipeline)],
+    "draft": lambda request, pipeline: request.update(title=f"Draft: {request['title']}"),
+}
+
+
+@dataclass(frozen=True)
+class Tried(Snapshot):
+    """A repository with a commit that has other files."""
+
+    trial: Mapping[str, bytes] = field(default_factory=dict)
+
+    def read(self, ref: str, path: str) -> bytes | None:
+        """Return the content of a file."""
+        return self.trial.get(path) if ref == TRIAL else super().read(ref, path)
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+@pytest.mark.parametrize(
+    "what", [*map(frozenset, combinations(OTHERWISE, 1)), *map(frozenset, combinations(OTHERWISE, 2))]
+)
+def test_only_the_bots_own_merge_request_releases_or_holds(what: frozenset[str], status: str, small: Small) -> None:
+    """Title and label anybody may write; who, where from and when GitLab says."""
+    old, new = (
+        {".cruft.json": link_to(Path(small.template.address), each["commit"], {})} for each in small.template.releases
+    )
+    small.canary.content = Tried(old, new)
+    request = {
+        **{"id": 1, "iid": 1, "title": "Update the template to 0.2.0", "labels": ["py-ci-template"], "state": "opened"},
+        **dict.fromkeys(("project_id", "source_project_id", "target_project_id"), small.canary.id),
+        **{"source_branch": BRANCH, "target_branch": "main", "author": {"id": 1, "username": "bot"}, "sha": TRIAL},
+        **dict.fromkeys(("created_at", "updated_at"), datetime.now(UTC).isoformat()),
+    }
+    pipeline = add_pipeline(small.canary, BRANCH, TRIAL, status)
+    for each in what:
+        OTHERWISE[each](request, pipeline)
+    request |= {"web_url": "", "draft": str(request["title"]).startswith("Draft: "), "has_conflicts": False}
+    answers = {"/groups/org/merge_requests": [request], "/merge_requests/1": {**request, "head_pipeline": pipeline}}
+
+    def answer(path: str, sound: Response) -> Response:
+        return next((as_json(200, each) for end, each in answers.items() if path.endswith(end)), sound)
+
+    small.gitlab.answers = answer
+    later = datetime.now(UTC) + timedelta(days=4)
+    state = progress(small.look(None), Days(), later)[-1].state
+    assert state == ("new" if what - {"nothing"} else "released" if status == "success" else "held")
+
+
 @pytest.mark.parametrize(
     ("path", "names"),
     [
         ("/groups/org/projects", ["path_with_namespace", "web_url", "topics", "last_activity_at", "default_branch"]),
-        ("/pipelines/latest", ["status", "web_url", "sha", "updated_at"]),
+        ("/pipelines/latest", ["status", "web_url", "sha", "updated_at", "created_at"]),
         ("/groups/org/merge_requests", ["id", "iid", "project_id", "title", "state", "sha", "web_url", "created_at"]),
         ("/releases", ["tag_name", "released_at", "assets"]),
     ],
@@ -488,7 +547,8 @@ def test_an_odd_answer_stops_neither_the_page_nor_the_next_time(
     path: str, names: list[str], small: Small, tmp_path: Path
 ) -> None:
     request = {"id": 1, "iid": 1, "project_id": 1, "title": "Update the template to 0.2.0", "state": "closed"}
-    request |= {"web_url": "", "sha": "", "created_at": QUIET}
+    request |= {"web_url": "", "sha": "", "created_at": QUIET, "author": {"username": "bot"}, "source_branch": BRANCH}
+    request |= {"source_project_id": 1, "target_project_id": 1}
     file = tmp_path / "fleet.json"
     add_release(small.canary, "service", "v1.0.0", {})
 

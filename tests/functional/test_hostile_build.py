@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tools.commands import commit_all, run
 from tools.runner import Executor, Pipe, Pipeline
-from tools.samples.hostile import SHADOWS, make_dependency, make_hostile
+from tools.samples.hostile import SHADOWS, end_processes, make_dependency, make_hostile
 from tools.samples.package import IDENTITY, RELEASING, Release, files_of, make_project
 from tools.stand_ins.cosign import PASSWORD, KeyPair
 from tools.stand_ins.gitlab import GitLab
@@ -37,9 +38,10 @@ FOREIGN = {"build", "sbom", "verify-published"}
 
 
 @pytest.fixture
-def marks(tmp_path: Path) -> Path:
+def marks(tmp_path: Path) -> Iterator[Path]:
     """Where foreign code leaves a mark, named by the job that ran it, with the names of the variables that it saw."""
-    return tmp_path / "marks"
+    yield tmp_path / "marks"
+    end_processes(tmp_path / "marks")
 
 
 @pytest.fixture
@@ -60,8 +62,8 @@ def run_watched(release: Release, jobs: list[str]) -> Pipeline:
 
 def seen(marks: Path, who: str) -> dict[str, set[str]]:
     """Return the jobs that ran something, and the names of the variables that it could read there."""
-    found = [path for path in marks.iterdir() if path.name.rpartition(" ")[2] == who]
-    return {path.name.rpartition(" ")[0]: set(path.read_text(encoding="utf-8").split()) for path in found}
+    left = marks.glob(f"* {who}")
+    return {path.name.rpartition(" ")[0]: set(path.read_text(encoding="utf-8").split()) for path in left}
 
 
 def provenance(release: Release) -> Any:
@@ -73,13 +75,13 @@ def provenance(release: Release) -> Any:
 
 def assert_kept_apart(marks: Path, release: Release, done: Pipeline, signing: set[str]) -> None:
     """Assert that foreign code ran where it may, saw no secret, and changed nothing but what its own job makes."""
-    ran = {path.name.rpartition(" ")[0] for path in marks.iterdir() if not path.name.endswith(" environment")}
+    ran = {path.name.rpartition(" ")[0] for path in marks.glob("* *") if not path.name.endswith(" environment")}
     assert "build" in seen(marks, "build")
     assert seen(marks, "dependency").keys() == {"sbom", "verify-published"}
     assert ran <= FOREIGN, sorted(path.name for path in marks.iterdir())
     for module in (*SHADOWS, "urllib"):
         assert not seen(marks, module), module
-    for path in marks.iterdir():
+    for path in marks.glob("* *"):
         if not path.name.endswith(" environment"):
             assert not SECRETS & set(path.read_text(encoding="utf-8").split()), path.name
     environments = seen(marks, "environment")

@@ -130,9 +130,11 @@ Attack = Callable[[Path, str], None]
 ATTACKS = [add_a_file, add_a_build, be_an_sdist, be_newer]
 
 
-def offer(gitlab: GitLab, wheels: Path, tool: str, attack: Attack | None, marker: Path) -> dict[str, str]:
+def offer(
+    gitlab: GitLab, repository: Path, wheels: Path, tool: str, attack: Attack | None, marker: Path
+) -> dict[str, str]:
     """Return variables with which jobs install from an index that has a file of a tool, and all else from elsewhere."""
-    here = gitlab.add_project("group/another")
+    here = gitlab.add_project("group/another", repository)
     folder = here.folder / "pypi"
     folder.mkdir(exist_ok=True)
     name = tool.partition("==")[0].replace("-", "_")
@@ -165,7 +167,7 @@ def test_uv_is_the_locked_one_or_the_job_ends(
 ) -> None:
     include(another, version_of(bare_python), "build")
     marker = tmp_path / "evil"
-    done = pipe(another, executor=bare_shell, variables=offer(gitlab, wheels, UV, attack, marker))
+    done = pipe(another, executor=bare_shell, variables=offer(gitlab, another, wheels, UV, attack, marker))
     assert not marker.exists()
     passes = attack in (None, add_a_build)
     assert done.results == {"build": "passed" if passes else "failed"}, done.output
@@ -183,7 +185,11 @@ def test_a_tool_is_the_locked_one_or_the_job_ends(
     include(another, python, "build", "sbom")
     marker = tmp_path / "evil"
     # What a group has set does not matter.
-    variables = {**offer(gitlab, wheels, SBOM, attack, marker), "UV_NO_VERIFY_HASHES": "1", "UV_NO_BINARY": "1"}
+    variables = {
+        **offer(gitlab, another, wheels, SBOM, attack, marker),
+        "UV_NO_VERIFY_HASHES": "1",
+        "UV_NO_BINARY": "1",
+    }
     done = pipe(another, variables=variables)
     assert not marker.exists()
     passes = attack in (None, add_a_build)

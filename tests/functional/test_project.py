@@ -10,17 +10,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tools.commands import ROOT, commit_all, run
 from tools.pipeline.key import public_key
 from tools.project import first_pipeline
+from tools.project.answers import Answers
 from tools.project.command import run as run_command
-from tools.project.wanted import IMAGES
+from tools.project.wanted import IMAGES, settings
 from tools.requirements import find_program
 from tools.samples.baked import Bake
 from tools.stand_ins.gitlab_rest import server
@@ -224,6 +228,86 @@ def made_page(gitlab: SharedGitLab, project: SharedProject) -> str:
     return f"{gitlab.url}/{project.path}"
 
 
+# What git runs for a person, beside the helper for credentials: https://git-scm.com/docs/githooks
+HOOKS = [
+    *("applypatch-msg", "commit-msg", "fsmonitor-watchman", "post-checkout", "post-commit", "post-index-change"),
+    *("post-merge", "post-rewrite", "pre-auto-gc", "pre-commit", "pre-merge-commit", "pre-push", "pre-rebase"),
+    *("prepare-commit-msg", "reference-transaction", "sendemail-validate"),
+]
+
+
+def test_nothing_that_git_runs_gets_the_token(
+    gitlab: SharedGitLab, command: Run, folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, dumps, hooks = folder(**KEY), tmp_path / "dumps", tmp_path / "hooks"
+    dumps.mkdir()
+    hooks.mkdir()
+    dump = f'#!/bin/sh\nf="$(mktemp {dumps}/XXXXXXXX)"\n{{ echo "$0 $*"; env; ls -R /proc/self/fd; for t in $(env | '
+    dump += 'grep -o \'/[^ ]*/token\'); do cat "$t"; done; } > "$f" 2> /dev/null || :\n'
+    for name in (*HOOKS, "filter"):
+        (hooks / name).write_text(dump + ("cat\n" if name == "filter" else ""), encoding="utf-8")
+        (hooks / name).chmod(0o755)
+    configured = {
+        "core.hooksPath": hooks,
+        "core.fsmonitor": hooks / "fsmonitor-watchman",
+        "filter.x.clean": hooks / "filter",
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(configured)))
+    for number, (name, value) in enumerate(configured.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", str(value))
+    (project / ".gitattributes").write_text("*.md filter=x\n", encoding="utf-8")
+    status, said = command(project)
+    assert status == 0, said
+    texts = [file.read_text(encoding="utf-8", errors="replace") for file in dumps.iterdir()]
+    ran = {name for name in HOOKS if any(text.startswith(f"{hooks}/{name} ") for text in texts)}
+    assert {"pre-push", "pre-commit", "reference-transaction", "fsmonitor-watchman"} <= ran
+    assert any(text.startswith(f"{hooks}/filter") for text in texts)
+    assert not [text for text in texts if os.environ["GITLAB_TOKEN"] in text]
+
+
+@given(
+    rules=st.lists(
+        st.tuples(
+            st.sampled_from(["v*", "*", "v1.*", "v1.0.0", "*.0", "release-*"]),
+            st.lists(
+                st.sampled_from(
+                    [
+                        {"access_level": 0},
+                        {"access_level": 30},
+                        {"access_level": 40},
+                        {"access_level": 60},
+                        {"access_level": None, "user_id": 7},
+                        {"access_level": 40, "user_id": 7},
+                        {"access_level": None, "group_id": 7},
+                        {"access_level": 40, "group_id": 7},
+                        {"access_level": None, "deploy_key_id": 7},
+                    ]
+                ),
+                max_size=3,
+            ),
+        ),
+        max_size=4,
+        unique_by=lambda rule: rule[0],
+    )
+)
+def test_the_weakest_rule_counts_for_protected_tags(rules: list[tuple[str, list[dict[str, Any]]]]) -> None:
+    records = [{"name": name, "create_access_levels": levels} for name, levels in rules]
+    asked = Answers("gitlab.example.com", "org", "my-service", "service", "key", "gitlab")
+    (tags,) = [each for each in settings(asked, "main") if each.path == "protected_tags"]
+
+    def may_create(tag: str, who: dict[str, Any]) -> bool:
+        fitting = [levels for name, levels in rules if fnmatchcase(tag, name)]
+        return any(who.items() <= level.items() for levels in fitting for level in levels)
+
+    others = [{"access_level": 30}, {"group_id": 7}, {"deploy_key_id": 7}]
+    samples = ("v1.0.0", "v2.3.4", "release-1")
+    weak = any(may_create(tag, who) for tag in samples for who in others)
+    found = [each for each in records if tags.same(each)]
+    assert bool(tags.fault(found, records)) == weak
+    assert bool(found) == any(name in ("v*", "*") for name, _ in rules)
+
+
 def test_what_a_person_has_set_otherwise_stays_and_is_named(
     gitlab: SharedGitLab, command: Run, folder: Callable[..., Path]
 ) -> None:
@@ -243,7 +327,7 @@ def test_what_a_person_has_set_otherwise_stays_and_is_named(
         page = f"{made_page(gitlab, made)}/-/"
         named = dict(re.findall(r"^differs +(.+?): (.+): " + re.escape(page), said, re.MULTILINE))
         assert named == {
-            "protected tags v*": "people below Maintainer may create them",
+            "protected tags v*": "people below Maintainer may create v*",
             "weekly schedule of main": "not active",
             "variable COSIGN_PASSWORD": "not protected, not masked",
             "variable COSIGN_PRIVATE_KEY": "the environment is not signing, Expand variable reference is on",

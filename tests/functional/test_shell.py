@@ -15,7 +15,7 @@ def test_no_job_needs_root_or_bash_or_curl_or_anything_but_python_and_git(
 ) -> None:
     python = version_of(bare_python)
     project = bake(_python_versions=[python], python_version=python, kind="command", docs=True)
-    here = gitlab.add_project("your-group/my-service")
+    here = gitlab.add_project("your-group/my-service", project.path)
     before = owned_outside(project.path)
     done = pipe(project.path, executor=bare_shell, variables=gitlab.variables(here))
     jobs = ["preflight", "lint", f"test: [{python}]", "coverage", "build", "sbom", "docs", "pages"]

@@ -7,13 +7,18 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from tools.adopt.__main__ import BRANCH, main
-from tools.adopt.answers import LICENSES, REMOTE, pythons_in
-from tools.adopt.metadata import poetry_range, read_package
+from tools.adopt.answers import LICENSES, REMOTE, derived, pythons_in
+from tools.adopt.metadata import FILES, poetry_range, read_package
 from tools.adopt.plan import PIPELINE, jobs_in
 from tools.adopt.repository import RefusedError, Repository
 from tools.adopt.template import clone
@@ -80,6 +85,99 @@ setup(
     version=__import__("os").system("touch pwned"),
 )
 """
+
+
+@dataclass(frozen=True)
+class Files:
+    """A repository that has these files alone."""
+
+    files: dict[str, str]
+
+    @property
+    def paths(self) -> list[str]:
+        """What is in the commit."""
+        return sorted(self.files)
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file."""
+        return self.files.get(path)
+
+    def remote(self) -> str:
+        """Return no address."""
+        return ""
+
+    def setting(self, _: str) -> str:
+        """Return nothing."""
+        return ""
+
+
+# What may stand in a file as often as somebody likes, each within the last or after it.
+PIECES = [
+    "a.",
+    "(",
+    "[",
+    "{",
+    "a[",
+    "not ",
+    "-",
+    "x = [",
+    "[[a]]\n",
+    "a.b.",
+    '"',
+    "'",
+    "\\\n",
+    "\0",
+    "é",
+    "1",
+    "9" * 99,
+]
+PIECES += [
+    "\n",
+    " ",
+    "setup(",
+    "x=",
+    ")",
+    "lambda:",
+    "f'{",
+    "a and (",
+    "; (",
+    "a;python_version<'3' and (",
+    "==",
+    "#",
+    "~",
+]
+STARTS = [
+    "",
+    "[project]\nname = ",
+    "[project]\nlicense = ",
+    "[metadata]\nname = ",
+    "a = ",
+    "from setuptools import setup\n",
+]
+ENDS = ["", "(x=1)", "setup(name='a', version=a)", "\n[tool]\n", "]", ")"]
+TEXTS = st.builds(
+    lambda start, piece, times, end: start + piece * times + end,
+    st.sampled_from(STARTS),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("".join),
+    st.sampled_from([1, 10, 90, 400, 3000, 40_000]),
+    st.sampled_from(ENDS),
+)
+
+
+@given(
+    files=st.dictionaries(
+        st.sampled_from([*FILES, "requirements-dev.txt", "src/a/__init__.py"]), TEXTS, min_size=1, max_size=3
+    )
+)
+@example(files={"setup.py": "a." * 400 + "a(x=1)"})
+@example(files={"setup.py": "a." * 3000 + "a(x=1)"})
+@example(files={"setup.py": "", "requirements-dev.txt": "a; " + "(" * 40_000})
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.large_base_example])
+def test_whatever_files_say_is_read_or_refused(files: dict[str, str]) -> None:
+    repository: Any = Files(files)
+    with suppress(RefusedError):
+        package = read_package(repository, ".")
+        derived(package, repository, DECLARED, "")
 
 
 def test_what_a_file_says_is_data(adopt: Adopt, tmp_path: Path) -> None:

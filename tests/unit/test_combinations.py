@@ -8,7 +8,7 @@ from pathlib import Path
 
 from project import OWNED, pipeline, pythons
 from tools.checks import check_dockerfile, check_python, check_text
-from tools.components import load
+from tools.components import load, reached
 from tools.expander import Expander
 from tools.gitlab_ci_local import EVENTS
 from tools.options import DECLARED, ROOT
@@ -131,6 +131,7 @@ def test_stages_needs_and_artifacts_resolve(project: BakedProject, expander: Exp
             artifacts = jobs[need["job"]]["artifacts"]
             assert artifacts.get("paths") or artifacts["reports"]["dotenv"], f"{name} needs artifacts of {need['job']}"
     assert set(stages) - {".post"} == {job["stage"] for job in jobs.values()}
+    assert reached(pipeline) <= {"build-image"}
 
 
 # The events for which a job runs; one that is not here runs for all that start a pipeline.

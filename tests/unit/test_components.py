@@ -13,7 +13,7 @@ import yaml
 from project import pipeline
 from scripts.__main__ import brought_up_to_date
 from tools.adopt.__main__ import FOLDER
-from tools.components import component, component_names, inputs_of, jobs_of, load
+from tools.components import FOREIGN, component, component_names, inputs_of, jobs_of, load, reached
 from tools.expander import Expander
 from tools.gitlab_ci_local import EVENTS
 from tools.options import DECLARED, DEFAULTS, ROOT
@@ -141,37 +141,19 @@ def pins(text: str) -> dict[str, str]:
     return dict(found)
 
 
-# They sign, verify, publish, or hand on what these jobs take; all others may run whatever is in them: the build of the
-# project, its dependencies, its tools, or a scanner.
+# They sign, verify, publish, or hand on what these jobs take.
 TRUSTED = {"preflight-keyless", "digests", "digests-image", "cosign", "sign", "sign-image", "attest-pypi", "verify"}
 TRUSTED |= {"verify-image", "publish-signatures", "publish-gitlab", "publish-pypi", "publish-image", "verify-published"}
-TRUSTED |= {"release"}
-# They run nothing of what they are given, and nothing of the project.
-HAND_ON_DIGESTS = {"cosign", "digests", "digests-image"}
+TRUSTED |= {"pages", "release", "sbom-image"}
 # The variants that some extend set none of what is looked at here.
 EVERY_JOB = {name: parts(name)[1][name] for name in component_names()}
-FOREIGN = EVERY_JOB.keys() - TRUSTED - {"preflight"}
 
 
-def test_only_jobs_that_run_nothing_foreign_hand_on_variables() -> None:
-    found = {name for name, job in EVERY_JOB.items() if "dotenv" in str(job.get("artifacts"))}
-    assert found == HAND_ON_DIGESTS
-
-
-def test_jobs_that_sign_verify_or_publish_take_nothing_from_a_job_that_runs_foreign_code() -> None:
-    """By files or by variables; those that hand on digests are where files of such jobs come from."""
-    inputs = {name: parts(name)[0] for name in ("publish-pypi", "release")}
-    for name, job in EVERY_JOB.items():
-        if name not in TRUSTED - HAND_ON_DIGESTS:
-            continue
-        # Without either, a job would get the artifacts and variables of all jobs before it.
-        given = job.get("dependencies", job.get("needs"))
-        if str(given).startswith("$[["):
-            given = inputs[name]["dependencies"]["default"]
-        assert given is not None, name
-        assert not FOREIGN & set(given), name
-    # The signed files of a project come from where nothing foreign runs.
-    assert EVERY_JOB["sign"]["dependencies"] == ["digests", "cosign"]
+def test_no_variable_of_foreign_code_reaches_a_job_that_runs_none(together: str, expander: Expander) -> None:
+    """Neither where all components are together, nor where one has those alone that it names."""
+    assert EVERY_JOB.keys() == FOREIGN | TRUSTED | {"audit", "drift", "preflight"}
+    # What is in an image comes from the same build.
+    assert reached(load(expander.preview(together))) == {"build-image"}
 
 
 def test_jobs_that_are_given_files_begin_in_an_empty_folder() -> None:

@@ -233,7 +233,8 @@ def test_a_gitlab_that_fails_at_one_project_is_said_and_the_others_are_marked(
         [requests.ConnectionError("Connection aborted"), KeyError("iid"), gitlab.GitlabError("Forbidden", 403)]
     )
 
-    def mark(_: object) -> list[str]:
+    def mark(_: object, bot: str) -> list[str]:
+        assert bot == "the-bot"
         if error := next(errors, None):
             raise error
         return ["!1: a draft"]
@@ -241,6 +242,7 @@ def test_a_gitlab_that_fails_at_one_project_is_said_and_the_others_are_marked(
     monkeypatch.setenv("GITLAB_TOKEN", "glpat-any")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(drafts, "mark", mark)
+    monkeypatch.setattr(drafts, "user_of", lambda _: "the-bot")
     projects = [{"path": path, "version": None} for path in "abcd"]
     Path("plan.json").write_text(json.dumps({"projects": projects}), encoding="utf-8")
     assert main(["drafts", "--gitlab", "http://127.0.0.1:1"]) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 import json
 import re
 import tomllib
@@ -10,6 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from project import OWNED
@@ -17,6 +29,7 @@ from tools.components import load
 from tools.expander import Expander
 from tools.options import DECLARED, DEFAULTS, ROOT
 from tools.pipeline.__main__ import arguments, grouped, masking
+from tools.pipeline.key import signs
 from tools.pipeline.page import Run, excerpt, graph, ranges, render, shortened
 from tools.pipeline.plan import IMAGE_JOBS, Plan, UnknownJobError, critical_path, drawing, make_plan
 from tools.pipeline.progress import Progress, clean, print_end, say, shown
@@ -341,3 +354,35 @@ def test_what_a_job_is_called_reaches_no_terminal_as_it_is(capsys: pytest.Captur
 def test_the_jobs_that_want_a_container_registry_are_those_of_a_service() -> None:
     """The package of the tool has not the file that says so."""
     assert OWNED["kind", "service"].jobs == IMAGE_JOBS
+
+
+def bundle_of(private: EllipticCurvePrivateKey, content: bytes, *, attested: bool) -> dict[str, Any]:
+    """Return a bundle as Cosign makes one with a key."""
+
+    def sign(data: bytes) -> str:
+        return base64.b64encode(private.sign(data, ECDSA(SHA256()))).decode()
+
+    if not attested:
+        return {"messageSignature": {"signature": sign(content)}}
+    kind = b"application/vnd.in-toto+json"
+    payload = json.dumps({"subject": [{"digest": {"sha256": hashlib.sha256(content).hexdigest()}}]}).encode()
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    envelope = {"payloadType": kind.decode(), "payload": base64.b64encode(payload).decode()}
+    return {"dsseEnvelope": {**envelope, "signatures": [{"sig": sign(signed)}]}}
+
+
+@pytest.mark.parametrize("attested", [False, True])
+@given(content=st.binary(max_size=20), other=st.binary(max_size=20), data=st.data())
+def test_only_a_signature_that_holds_is_shown(
+    attested: bool, content: bytes, other: bytes, data: st.DataObject
+) -> None:
+    private, stranger = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    bundle = json.dumps(bundle_of(private, content, attested=attested)).encode()
+    assert signs(public, bundle, content)
+    assert signs(public, bundle, other) == (other == content)
+    assert not signs(public, json.dumps(bundle_of(stranger, content, attested=attested)).encode(), content)
+    cut = data.draw(st.integers(0, len(bundle) - 1))
+    for odd in (b"", b"{}", b"[]", other, bundle[:cut], b'{"messageSignature": {"signature": ""}}'):
+        assert not signs(public, odd, content)
+    assert not signs("", bundle, content)

@@ -18,7 +18,16 @@ from types import ModuleType
 
 import pytest
 
-from scripts import attestations, audit, gitlab_api, plain_files, preflight, reproducible_sdist, unambiguous_json
+from scripts import (
+    attestations,
+    audit,
+    gitlab_api,
+    outside,
+    plain_files,
+    preflight,
+    reproducible_sdist,
+    unambiguous_json,
+)
 from scripts.__main__ import LOCKS, ROOT, brought_up_to_date, text_of
 from tools.components import component, component_names
 
@@ -310,3 +319,83 @@ def test_settings_of_others_are_not_ours(ours: str) -> None:
 def test_what_is_ignored_is_written_as_it_has_to_be(entry: str) -> None:
     with pytest.raises(SystemExit, match=r"is not to be understood: \[\[tool\.py-ci-template\.ignore\]\] in pyproject"):
         audit.ignored(tomllib.loads(f"tool.py-ci-template.ignore = {entry}"), date(2026, 1, 1))
+
+
+OF_A_TOOL = {"pyproject.toml": "[tool.TOOL.x]\n", "tox.ini": "[pytest]\n", "setup.cfg": "[tool:pytest]\n"}
+OF_OTHERS = {"pyproject.toml": "[tool.other]\n", "tox.ini": "[tox]\n", "setup.cfg": "[metadata]\n"}
+
+
+@pytest.mark.parametrize("directory", [".", "packages/api"])
+@pytest.mark.parametrize(("tool", "name"), [(tool, name) for tool, names in outside.FILES.items() for name in names])
+def test_settings_of_the_project_count_and_those_above_do_not(
+    tool: str,
+    name: str,
+    directory: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    above, root = tmp_path / "above", tmp_path / "above" / "root"
+    package = root / directory
+    package.mkdir(parents=True)
+    monkeypatch.chdir(package)
+    # No settings of the machine that runs the tests.
+    machine = tmp_path / "machine"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(machine))
+    for variable in ("UV_NO_CONFIG", "UV_CONFIG_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(sys, "argv", ["outside.py", str(root), tool])
+    stopper = package / outside.FILES[tool][0]
+
+    def stopped() -> str | bool:
+        """Return what uv is told, or whether another tool finds a file without settings; nothing else is written."""
+        before = set(root.rglob("*"))
+        outside.main()
+        new = set(root.rglob("*")) - before
+        assert new <= ({stopper} - before if tool != "uv" else set())
+        for file in new:
+            assert file.read_bytes() == b""
+            file.unlink()
+        return capsys.readouterr().out.strip() if tool == "uv" else bool(new)
+
+    for folder in (package, root):
+        (folder / "pyproject.toml").write_text(OF_OTHERS["pyproject.toml"], encoding="utf-8")
+    assert not stopped(), "nothing is above"
+    for folder in (above, above.parent):
+        for text in (OF_A_TOOL.get(name, "").replace("TOOL", tool), "[not"):
+            (folder / name).write_text(text, encoding="utf-8")
+            assert stopped()
+        (folder / name).unlink()
+    (above / name).symlink_to(above / "nowhere")
+    for other, text in OF_OTHERS.items():
+        (root / other).write_text(text, encoding="utf-8")
+    assert stopped(), "these have settings of other tools"
+    if tool == "uv":
+        assert stopped() == "none"
+        (machine / "uv").mkdir(parents=True)
+        (machine / "uv" / "uv.toml").touch()
+        assert stopped() == str(machine / "uv" / "uv.toml")
+        monkeypatch.setenv("UV_CONFIG_FILE", "of-the-group.toml")
+        assert not stopped()
+        monkeypatch.delenv("UV_CONFIG_FILE")
+    for folder in (root, package):
+        (folder / name).write_text(OF_A_TOOL.get(name, "").replace("TOOL", tool), encoding="utf-8")
+        assert not stopped(), "the project has settings"
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("own", ["", "!kept\n"])
+def test_what_linters_pass_over_is_said_by_the_project_alone(
+    own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["outside.py", str(root), "ruff"])
+    if own:
+        (root / ".ignore").write_text(own, encoding="utf-8")
+    outside.main()
+    assert (root / ".ignore").exists() == bool(own)
+    (tmp_path / ".ignore").write_text("*\n", encoding="utf-8")
+    outside.main()
+    assert (root / ".ignore").read_text(encoding="utf-8") == outside.SEEN + own

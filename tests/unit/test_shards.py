@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from scripts import shards_joined
 from scripts.__main__ import text_of
-from scripts.division import divided, unit_of
+from scripts.division import LONGEST, candidates, divided, unit_of
 
 NAMES = st.lists(st.text(min_size=1), max_size=30)
 SECONDS = st.floats(min_value=0, max_value=1e9)
@@ -87,8 +87,8 @@ def report(*tests: str, seconds: float = 1) -> str:
 
 def leave(job: str, name: str, shard: str, collected: list[str] | None, xml: str | None) -> None:
     """Leave in the current folder what a job leaves."""
-    folder = Path(".test-reports")
-    folder.mkdir(exist_ok=True)
+    folder = Path(".from-test", job, ".test-reports")
+    folder.mkdir(parents=True)
     (folder / f"{job}.job").write_text(f"{name}\n{shard}\n", encoding="utf-8")
     if collected is not None:
         lines = "".join(f"{json.dumps(f't.{each}')}\n" for each in collected)
@@ -149,20 +149,17 @@ def test_reports_are_data(capsys: pytest.CaptureFixture[str]) -> None:
         ["a", "b"],
         report("a", "b", seconds=float("nan")).removesuffix("</testsuites>"),
     )
-    with Path(".test-reports", "2.collected").open("a", encoding="utf-8") as file:
+    with Path(".from-test/2/.test-reports/2.collected").open("a", encoding="utf-8") as file:
         file.write(f'{{"no": "name"}}\nnot JSON\n{"[" * 100_000}\n')
     assert shards_joined.main() == 0
     out = capsys.readouterr().out
     assert "A report is cut short or odd: a JUnit report has no document type" in out
     assert "A report is cut short or odd: no element found" in out
-    Path(".test-reports", "1.xml").unlink()
-    Path(".test-reports", "1.xml").symlink_to("/etc/hostname")
-    with pytest.raises(SystemExit, match="is not a plain file"):
-        shards_joined.main()
-    Path(".test-reports").rename("elsewhere")
-    Path(".test-reports").symlink_to("elsewhere")
-    with pytest.raises(SystemExit, match="is a link"):
-        shards_joined.main()
+
+
+@given(text=st.text(alphabet=".a@(", max_size=40), times=st.integers(1, 8000))
+def test_a_name_as_long_as_somebody_likes_costs_by_its_length(text: str, times: int) -> None:
+    assert sum(map(len, candidates(text * times))) <= 2 * len(text) * times + LONGEST**2
 
 
 def test_a_division_that_is_much_better_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +232,7 @@ def test_shards_of_pytest(
     numbers = range(1, shards + 1)
     for number in numbers if shards == 3 else (1, 19):
         shard = {"PY_CI_SHARD": f"{number}/{shards}", "CI_JOB_ID": str(number), "PYTHONPATH": str(tmp_path)}
+        Path(".test-reports").mkdir(exist_ok=True)
         leave(str(number), f"test: [3.11, {number}/{shards}]", shard["PY_CI_SHARD"], None, None)
         command = [sys.executable, "-m", "pytest", "--doctest-modules", f"--junitxml=.test-reports/{number}.xml"]
         # Without what is installed here, most of which is slow to load.
@@ -244,6 +242,8 @@ def test_shards_of_pytest(
             env.pop(name, None)
         done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+        for file in Path(".test-reports").iterdir():
+            file.rename(Path(".from-test", str(number), file))
     if shards == 3:
         assert shards_joined.main() == 0
         counts = re.findall(r": (\d+) tests", capsys.readouterr().out)

@@ -40,7 +40,11 @@ def remedies() -> Iterator[tuple[str, str]]:
     for text in [*map(component, component_names()), page("scripts/remedy.sh")]:
         for remedy in re.findall(r'REMEDY="(.+?)"', text):
             name, _, advice = remedy.partition(" ")
-            advice = advice.replace("$PY_CI_PYTHON", "3.x").replace("$CI_ENVIRONMENT_NAME", "signing")
+            advice = (
+                advice.replace("$PY_CI_PYTHON", "3.x")
+                .replace("$workspace", "..")
+                .replace("$CI_ENVIRONMENT_NAME", "signing")
+            )
             yield name, advice.replace("$PY_CI_IDENTITY", "--key cosign.pub --insecure-ignore-tlog")
 
 
@@ -67,7 +71,10 @@ def checks() -> Iterator[tuple[str, str]]:
             said = [str(node.value) for node in ast.walk(function) if isinstance(node, ast.Constant)]
             for text in said:
                 if re.fullmatch(r"[A-Z].+ .+\.|Have .+ ", text) and text != ast.get_docstring(function):
-                    yield f"preflight-{function.name.replace('environments', 'tools')}", text.strip()
+                    yield (
+                        f"preflight-{function.name.replace('environments', 'tools').replace('asked', 'registry')}",
+                        text.strip(),
+                    )
 
 
 def of_the_template() -> set[str]:

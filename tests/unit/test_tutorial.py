@@ -119,6 +119,6 @@ def test_it_shows_what_preflight_prints() -> None:
     (printed,) = re.findall(r" rows: .+? = \[\n(.*?)\n +\]\n", script, re.DOTALL)
     assert [check for check, _ in shown] == re.findall(r'^ +\("(\w+)"', printed, re.MULTILINE)
     found = dict(shown)
-    for check in ("executor", "user", "index", "registry", "tag", "secrets"):
+    for check in ("executor", "user", "index", "registry", "jobs", "tag", "secrets"):
         assert f'"{found[check]}"' in script, check
     assert "This is what your jobs will find:" in script

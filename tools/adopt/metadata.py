@@ -121,7 +121,8 @@ def setup_call(text: str) -> dict[str, Any]:
     }
     found = {}
     for call in ast.walk(module):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "setup":
+        # `setup(...)`, or `setuptools.setup(...)`.
+        if isinstance(call, ast.Call) and "setup" in (getattr(call.func, "id", ""), getattr(call.func, "attr", "")):
             for argument in call.keywords:
                 value = argument.value
                 written = named.get(value.id, value) if isinstance(value, ast.Name) else value
@@ -190,7 +191,7 @@ def tests_need(
         text = ENDS.split(str(line).strip())[0].strip()
         try:
             read = Requirement(text)
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
             continue
         if not read.url and normalized(read.name) != "python":
             found.setdefault(normalized(read.name), text)

@@ -30,8 +30,9 @@ def git(folder: Path, *words: str, given: str = "", **variables: str) -> str:
 
     No hook runs: what is done here is no work of a person that a hook would judge.
     """
-    # Inside a hook of git these name another repository.
-    ours = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    # Inside a hook of git these name another repository; and no token is needed.
+    left_out = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GITLAB_TOKEN")
+    ours = {k: v for k, v in os.environ.items() if k not in left_out}
     done = subprocess.run(
         ["git", "-c", f"core.hooksPath={os.devnull}", *words],
         cwd=folder,

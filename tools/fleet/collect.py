@@ -55,7 +55,8 @@ from tools.fleet.signatures import TooLargeError, asset_of, limited, verify
 from tools.fleet.template import Template
 
 HELP = "Read the state of all projects of groups from GitLab into fleet.json."
-LABEL = "py-ci-template"
+# Of the merge requests of the bot: that of bot/preset.json, behind what Renovate puts before each.
+BRANCH = "renovate/py-ci-template"
 TITLE = re.compile(r"(?:Draft: )?Update the template to (v?[0-9]+\.[0-9]+\.[0-9]+)")
 # GitLab notes that a project is active once in this time: https://docs.gitlab.com/api/projects/
 ACTIVITY = timedelta(hours=1)
@@ -83,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gitlab", default=server, metavar="URL", help="%(default)s; it takes the token in GITLAB_TOKEN"
     )
+    parser.add_argument("--bot", metavar="NAME", help="who opens the merge requests; without it, whose token it is")
     parser.add_argument("--previous", type=Path, metavar="FILE", help="what was written last time; it need not exist")
     parser.add_argument("--output", type=Path, default=Path("fleet.json"), metavar="FILE", help="%(default)s")
     parser.add_argument(
@@ -135,6 +137,7 @@ def main(given: argparse.Namespace) -> int:
             datetime.now(UTC),
             verify_days=given.verify_days,
             changes=not given.no_changes,
+            bot=given.bot,
         )
     save(given.output, json.dumps(fleet, separators=(",", ":")) + "\n")
     states = Counter(each["state"] for each in fleet["projects"])
@@ -153,6 +156,7 @@ def collect(
     verify_days: float = 7,
     changes: bool = True,
     python: str | None = None,
+    bot: str | None = None,
 ) -> Fleet:
     """Return the state of all projects of the groups."""
     begin = time.monotonic()
@@ -162,8 +166,10 @@ def collect(
     # What is in a group that is named too would be listed twice.
     groups = [each for each in dict.fromkeys(groups) if not any(each.startswith(f"{other}/") for other in groups)]
     listed = list_projects(reader, groups)
-    requested = list_merge_requests(reader, groups, previous["at"] if previous else None)
-    look = Look(reader, template, now, verify_days, changes)
+    bot = bot or who_asks(reader)
+    requested = list_merge_requests(reader, groups, bot, previous["at"] if previous else None)
+    releases = since_when(template.releases, previous, now)
+    look = Look(reader, template, now, verify_days, changes, bot, {each["version"]: each["at"] for each in releases})
     with ThreadPoolExecutor(8) as pool:
         work = [
             pool.submit(look.at, each, known.get(each["id"]), requested.get(each["id"], [])) for each in listed.values()
@@ -175,7 +181,7 @@ def collect(
         at=now.isoformat(timespec="seconds"),
         template=template.address,
         groups=groups,
-        releases=since_when(template.releases, previous, now),
+        releases=releases,
         projects=sorted(found, key=lambda each: each["path"]),
         requests=len(reader.asked),
         seconds=round(time.monotonic() - begin, 1),
@@ -201,8 +207,25 @@ def list_projects(reader: Reader, groups: Iterable[str]) -> dict[int, dict[str, 
     return found
 
 
-def list_merge_requests(reader: Reader, groups: Iterable[str], since: str | None) -> dict[int, list[dict[str, Any]]]:
-    """Return the merge requests of the bot by the number of their project: all open ones, and what has changed."""
+def who_asks(reader: Reader) -> str:
+    """Return the name of the user whose token it is."""
+    try:
+        return str(reader.gitlab.http_get("/user")["username"])  # type: ignore[index]
+    except gitlab.GitlabAuthenticationError:
+        raise FleetError(
+            "fleet-token", f"{reader.url} does not take GITLAB_TOKEN: make a new one with the scope read_api."
+        ) from None
+    except FAILURES as error:
+        raise FleetError("fleet-token", f"GitLab does not say whose token it is: {said(error)}") from None
+
+
+def list_merge_requests(
+    reader: Reader, groups: Iterable[str], bot: str, since: str | None
+) -> dict[int, list[dict[str, Any]]]:
+    """Return the merge requests of the bot by the number of their project: all open ones, and what has changed.
+
+    Everybody may write a title and a label. Who has opened one, and from which branch, is GitLab's to say.
+    """
     found: dict[int, dict[int, dict[str, Any]]] = {}
     for group in groups:
         queries: list[dict[str, Any]] = [{"state": "opened"}]
@@ -212,13 +235,22 @@ def list_merge_requests(reader: Reader, groups: Iterable[str], since: str | None
         for query in queries:
             try:
                 lazy = reader.gitlab.groups.get(group, lazy=True)
-                pages = lazy.mergerequests.list(iterator=True, labels=LABEL, scope="all", per_page=100, **query)
-                for each in ending(pages, "id"):
+                ours = {"author_username": bot, "source_branch": BRANCH, "scope": "all", "per_page": 100, **query}
+                for each in ending(lazy.mergerequests.list(iterator=True, **ours), "id"):
+                    if not is_of_the_bot(each.attributes, bot):
+                        continue
                     found.setdefault(each.project_id, {})[int(each.iid)] = each.attributes
             except FAILURES as error:
                 message = f"The merge requests of {group} cannot be listed: {said(error)}"
                 raise FleetError("fleet-group", message) from None
     return {project: sorted(each.values(), key=lambda one: one["iid"]) for project, each in found.items()}
+
+
+def is_of_the_bot(request: dict[str, Any], bot: str) -> bool:
+    """Tell whether a merge request is the bot's: a GitLab that does not know a query lists more than was asked for."""
+    author, names = request.get("author"), ("project_id", "source_project_id", "target_project_id")
+    ours = isinstance(author, dict) and author.get("username") == bot and request.get("source_branch") == BRANCH
+    return ours and len({str(request.get(name)) for name in names}) == 1
 
 
 def ending(items: Iterable[Any], name: str) -> Iterator[Any]:
@@ -252,6 +284,8 @@ class Look:
     now: datetime
     verify_days: float
     changes: bool
+    bot: str
+    released: dict[str, str]
     trees: dict[int, tuple[str, dict[str, str]]] = field(default_factory=dict)
 
     def at(self, listed: dict[str, Any], before: Project | None, requested: list[dict[str, Any]]) -> Project:
@@ -392,7 +426,7 @@ class Look:
         if not (lately and green and "canary" not in project["topics"]):
             pipeline = self.newest(handle, project["branch"])
         project["pipeline"] = pipeline
-        if pipeline and project["version"]:
+        if pipeline and project["version"] and self.is_with(project, handle, pipeline, project["version"]):
             remember(project["runs"], project["version"], pipeline)
         known = project.get("merge_request")
         request = merge_request_of(requested, known)
@@ -402,10 +436,32 @@ class Look:
                 request["pipeline"] = known["pipeline"]
             if not request["pipeline"] or request["pipeline"]["status"] != "success":
                 found = handle.mergerequests.get(request["iid"]).attributes.get("head_pipeline")
-                request["pipeline"] = described(found) if found else None
+                # One that somebody else has started may be of another commit of the branch.
+                ours = found and (found["user"]["username"], found["sha"]) == (self.bot, request["sha"])
+                request["pipeline"] = described(found) if ours else None
+            pipeline, version = request["pipeline"], request["version"]
             # With a conflict in its files, it says nothing of the release.
-            if request["pipeline"] and request["version"] and not (request["draft"] or request["conflicts"]):
-                remember(project["trials"], request["version"], request["pipeline"])
+            if request["draft"] or request["conflicts"] or not (pipeline and version):
+                return
+            if self.is_with(project, handle, pipeline, version):
+                remember(project["trials"], version, pipeline)
+
+    def is_with(self, project: Project, handle: Any, pipeline: Pipeline, version: str) -> bool:
+        """Tell whether a pipeline is of a commit that has a release, and younger than that; of a canary this counts."""
+        if "canary" not in project["topics"]:
+            return True
+        known = [runs[version]["url"] for runs in (project["runs"], project["trials"]) if version in runs]
+        if pipeline["url"] in known:
+            return True
+        began, released = pipeline.get("created_at"), self.released.get(version)
+        # The clocks of GitLab and of who made the tag may differ.
+        if not began or not released or moment(began) < moment(released) - CLOCKS:
+            return False
+        try:
+            content = handle.files.raw(LINK, ref=pipeline["sha"], streamed=True, iterator=True)
+            return self.template.version_at(read_link(limited(content, LARGEST)).commit) == version
+        except (BrokenLinkError, TooLargeError, *FAILURES):
+            return False
 
     def newest(self, handle: Any, branch: str) -> Pipeline | None:
         """Return the newest pipeline of a branch; None where there is none, or where the project has no pipelines."""
@@ -441,6 +497,7 @@ def described(pipeline: dict[str, Any]) -> Pipeline:
         url=str(pipeline["web_url"]),
         sha=str(pipeline["sha"]),
         at=dated(pipeline["updated_at"]),
+        created_at=dated(pipeline["created_at"]),
     )
 
 

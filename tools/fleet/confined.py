@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.fleet import stranger
 from tools.fleet.data import plain
-from tools.fleet.update import UpdateError, alike, as_nobody, clone_project, git, hand_over, tracked
+from tools.fleet.stranger import StrangerError
+from tools.fleet.update import UpdateError, clone_project, git, tracked
 
 HELP = "Run a program in a copy of the checkout, without tokens, and take the files that it has changed."
 # Bytes of a file that is taken; a lock of hundreds of packages has about one million.
@@ -32,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the program; return its exit status."""
     try:
         return run(Path.cwd(), arguments.program, *arguments.words)
-    except UpdateError as error:
+    except (StrangerError, UpdateError) as error:
         print("See docs/troubleshooting.md#fleet-run of py-ci-template", file=sys.stderr)
         print(f"{Path(arguments.program).name} was not run: {plain(str(error))}", file=sys.stderr)
         return 1
@@ -46,10 +48,12 @@ def run(folder: Path, *command: str) -> int:
         clone_project(checkout, copy)
         # Renovate has changed some, and not committed it.
         take_changed(checkout, copy)
-        hand_over(work)
+        home, user = work / "home", stranger.new_user()
+        home.mkdir()
+        stranger.give(user, work)
         before = copy.lstat()
         env = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
-        done = as_nobody(copy / folder.relative_to(checkout), str(work / "home"), command, env)
+        done = stranger.run(user, copy / folder.relative_to(checkout), home, command, env)
         for line in (done.stdout + done.stderr).splitlines():
             # In a comment of the bot GitLab would do what a line says that begins with a slash.
             print(f"{Path(command[0]).name}: {plain(line)}", file=sys.stderr)
@@ -61,12 +65,6 @@ def run(folder: Path, *command: str) -> int:
 def take_changed(source: Path, target: Path) -> None:
     """Write what is other in a source into the files of a checkout, nothing beyond a link, and nothing new."""
     for name in tracked(target):
-        if is_plain(source, name) and is_plain(target, name) and not alike(source / name, target / name):
-            (target / name).write_bytes((source / name).read_bytes())
-
-
-def is_plain(folder: Path, name: str) -> bool:
-    """Tell whether a file is one of its own in a folder: no link, behind none, without another name, not huge."""
-    file = folder / name
-    own = os.path.realpath(file) == f"{os.path.realpath(folder)}/{name}"
-    return own and file.is_file() and file.stat().st_nlink == 1 and file.stat().st_size <= LARGEST
+        content, there = (stranger.read_plain(folder, name, LARGEST) for folder in (source, target))
+        if content is not None and there is not None and content != there:
+            (target / name).write_bytes(content)

@@ -69,6 +69,7 @@ class Pipeline(TypedDict):
     url: str
     sha: str
     at: Moment
+    created_at: NotRequired[Moment]
 
 
 class MergeRequest(TypedDict):

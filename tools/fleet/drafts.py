@@ -15,7 +15,7 @@ from typing import Any
 
 import gitlab
 
-from tools.fleet.collect import FAILURES, said
+from tools.fleet.collect import BRANCH, FAILURES, is_of_the_bot, said
 from tools.fleet.data import FleetError, plain
 
 HELP = "Mark merge requests of the bot that have conflicts as drafts."
@@ -56,16 +56,26 @@ def main(arguments: argparse.Namespace) -> int:
         for project in projects:
             if project["version"] is not None:
                 wrong += [f"{project['path']}: {line}" for line in troubles(seen.get(project["path"]))]
-    server = gitlab.Gitlab(arguments.gitlab, private_token=token, retry_transient_errors=True, timeout=60)
+    # As a header that no other server gets where this one sends there.
+    server = gitlab.Gitlab(arguments.gitlab, oauth_token=token, retry_transient_errors=True, timeout=60)
+    bot = user_of(server) if projects else ""
     for project in projects:
         try:
-            for line in mark(server.projects.get(project["path"], lazy=True)):
+            for line in mark(server.projects.get(project["path"], lazy=True), bot):
                 print(f"{project['path']}{line}")
         except FAILURES as error:
             wrong.append(f"{project['path']}: not marked: {said(error)}")
     if wrong:
         print("\n".join([EXPLAINED, *wrong]), file=sys.stderr)
     return int(bool(wrong))
+
+
+def user_of(server: gitlab.Gitlab) -> str:
+    """Return the name of the user whose token a server is asked with."""
+    try:
+        return str(server.http_get("/user")["username"])  # type: ignore[index]
+    except FAILURES as error:
+        raise FleetError("fleet-drafts", f"GitLab does not say whose token it is: {said(error)}") from None
 
 
 def troubles(seen: dict[str, Any] | None) -> list[str]:
@@ -94,10 +104,12 @@ def troubles(seen: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def mark(project: Any) -> list[str]:
+def mark(project: Any, bot: str) -> list[str]:
     """Mark those of a project; return what was changed."""
     changed = []
-    for request in project.mergerequests.list(state="opened", labels=LABEL, iterator=True):
+    for request in project.mergerequests.list(state="opened", author_username=bot, source_branch=BRANCH, iterator=True):
+        if not is_of_the_bot(request.attributes, bot):
+            continue
         states = project.commits.get(request.sha, lazy=True).statuses.list(all=True, name=STATE, iterator=True)
         conflict = any(state.name == STATE and state.status == "failed" for state in states)
         if conflict == (CONFLICT in request.labels):

@@ -13,13 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tools.fleet import stranger
 from tools.fleet.data import VERSION, FleetError, Release, order, plain, without_secrets
+from tools.fleet.stranger import StrangerError
 
 RENDERER = Path(__file__).with_name("rendering.py")
-# The user without rights, who is nobody everywhere.
-NOBODY = 65534
-# What a program needs to run, and nothing else of what this one knows.
-PASSED = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 # Seconds that a project may take to be rendered.
 LONGEST = 20
 
@@ -98,29 +96,17 @@ class Template:
             subprocess.run(
                 ("git", "remote", "set-url", "--", "origin", self.address), cwd=work / "template", check=True
             )
-            (work / "home").mkdir()
+            home, user = work / "home", stranger.new_user()
+            home.mkdir()
             (work / "rendering.py").write_bytes(RENDERER.read_bytes())
-            for path in (work, *work.rglob("*")):
-                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-            env = {name: value for name, value in os.environ.items() if name in PASSED}
-            env |= {"HOME": str(work / "home"), "TMPDIR": str(work / "home"), "GIT_CONFIG_NOSYSTEM": "1"}
+            stranger.give(user, work)
+            longest = 60 + LONGEST * len(answers)
             try:
-                done = subprocess.run(
-                    (python, "-P", work / "rendering.py"),
-                    cwd=work / "template",
-                    env=env,
-                    input=json.dumps(answers),
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=60 + LONGEST * len(answers),
-                    user=NOBODY,
-                    group=NOBODY,
-                    extra_groups=[],
-                )
+                command = (python, "-P", work / "rendering.py")
+                done = stranger.run(user, work / "template", home, command, text=json.dumps(answers), longest=longest)
                 return checked(done.stdout, len(answers))
-            except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError, RecursionError):
-                return ["not compared: the template could not be rendered by the user nobody"] * len(answers)
+            except (StrangerError, ValueError, LookupError, TypeError, RecursionError):
+                return ["not compared: the template could not be rendered by a user without rights"] * len(answers)
 
 
 def checked(printed: str, wanted: int) -> list[Any]:

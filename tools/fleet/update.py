@@ -1,35 +1,27 @@
 """Brings a release of the template into a checkout, for Renovate, which then commits what has changed.
 
-cruft renders both versions, and code of the template runs then: in clones without credentials, in an environment
-without tokens, and where this is root, as a user without rights. What it made is data: files are taken from there when
-nothing of it runs any more, and no git is asked in a repository that it could change.
+cruft renders both versions, and code of the template runs then: in clones without credentials, and as a stranger. What
+it made is data: files are taken from there when nothing of it runs any more, and no git is asked in a repository that
+it could change.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.fleet import stranger
 from tools.fleet.data import place, plain, without_secrets
+from tools.fleet.stranger import StrangerError
 
 HELP = "Bring a release of the template into the checkout in the current folder."
 LINK = ".cruft.json"
-# The user without rights, who is nobody everywhere.
-NOBODY = 65534
-# Seconds for a program that runs code of the template; Renovate ends this one after 15 minutes.
-LONGEST = 600
-# What a program needs to run, and nothing else of what Renovate knows.
-PASSED = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
 class UpdateError(Exception):
@@ -77,12 +69,13 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
             raise UpdateError(f"the template has no commit {link['commit']}, which {LINK} names")
         # The project was made with this address in its files.
         git(work / "template", "remote", "add", "--", "origin", without_secrets(linked))
-        hand_over(work)
+        home, user = work / "home", stranger.new_user()
+        home.mkdir()
+        stranger.give(user, work)
         project = (work / "project").lstat()
-        home = str(work / "home")
         renders = (sys.executable, "-P", "-m", "cruft", "update", "--skip-apply-ask", "--checkout", version)
-        ask_nobody(work / "project", home, *renders, "--template-path", str(work / "template"))
-        unmerged = ask_nobody(work / "project", home, "git", "diff", "--name-only", "--diff-filter=U", "-z")
+        ask_stranger(user, work / "project", home, *renders, "--template-path", str(work / "template"))
+        unmerged = ask_stranger(user, work / "project", home, "git", "diff", "--name-only", "--diff-filter=U", "-z")
         if not os.path.samestat(project, (work / "project").lstat()):
             raise UpdateError("the template has put another folder in the place of the project")
         take_files(work / "project", checkout)
@@ -166,72 +159,15 @@ def has_commit(folder: Path, commit: str) -> bool:
     return not subprocess.run(command, cwd=folder, capture_output=True).returncode
 
 
-def hand_over(work: Path) -> None:
-    """Give what is in a folder to the user without rights, where this is root."""
-    (work / "home").mkdir()
-    if os.geteuid() == 0:
-        for path in (work, *work.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-
-
-def ask_nobody(folder: Path, home: str, *command: str) -> str:
+def ask_stranger(user: int, folder: Path, home: Path, *command: str) -> str:
     """Return what a program prints that runs code of the template; raise UpdateError where it fails."""
-    done = as_nobody(folder, home, command, {})
+    try:
+        done = stranger.run(user, folder, home, command)
+    except StrangerError as error:
+        raise UpdateError(f"{' '.join(command[-6:])}: {error}") from None
     if done.returncode:
         raise UpdateError(f"{' '.join(command[-6:])}: {last_line(done.stderr)}")
     return done.stdout
-
-
-def as_nobody(
-    folder: Path, home: str, command: Sequence[str], more: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a program that runs code of others, with more in its environment, until nothing of it runs any more."""
-    env = {name: value for name, value in os.environ.items() if name in PASSED}
-    # The last line of an error is said: it is not to be broken.
-    env |= {"HOME": home, "TMPDIR": home, "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": "1000", **more}
-    identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    adopt()
-    try:
-        return subprocess.run(  # type: ignore[call-overload, no-any-return]
-            command,
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=LONGEST,
-            **identity,
-        )
-    except subprocess.TimeoutExpired:
-        raise UpdateError(f"{command[0]} did not end in {LONGEST} seconds, as code of others went on") from None
-    except PermissionError:
-        raise UpdateError(f"the user nobody may not run {command[0]}; install it where everybody may read") from None
-    finally:
-        end_what_is_left()
-
-
-def adopt() -> None:
-    """Let what programs leave running be children of this one: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html"""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-def end_what_is_left() -> None:
-    """Kill what a program has left running: it would change files while they are taken, and read those of others."""
-    while left := [int(process.name) for process in Path("/proc").glob("[0-9]*") if is_ours(process)]:
-        for number in left:
-            os.kill(number, signal.SIGKILL)
-            os.waitpid(number, 0)
-
-
-def is_ours(process: Path) -> bool:
-    """Tell whether a process is a child of this one."""
-    with suppress(OSError):
-        told = (process / "stat").read_text(encoding="utf-8", errors="replace")
-        # Its name, in parentheses, may hold any.
-        return int(told.rpartition(")")[2].split()[1]) == os.getpid()
-    return False
 
 
 def take_files(made: Path, checkout: Path) -> None:

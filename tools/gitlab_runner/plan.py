@@ -335,6 +335,7 @@ class Plan:
             "features": {"trace_sections": True, "token_mask_prefixes": ["glcbt-"], "failure_reasons": FAILURES},
             # Not for the runner.
             "coverage": job.get("coverage"),
+            "allow_failure": job.get("allow_failure"),
         }
 
     def caches(self, declared: Any) -> Iterator[dict[str, Any]]:

@@ -32,8 +32,8 @@ class Runner:
     """GitLab's own runner for a GitLab, within a `with` block; it runs `concurrent` jobs at once.
 
     Its jobs use the same folder, one after the other. They find what `executor` says: its variables, and in a shell
-    its PATH. With an `engine` each has a container of its image, where `volumes` are too; without, they run as
-    `user`, or as who runs this.
+    its PATH. With an `engine` each has a container of its image, where `volumes` are too, and what is
+    `writable`; without, they run as `user`, or as who runs this.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Runner:
         *,
         engine: Engine | None = None,
         volumes: tuple[Path, ...] = (),
+        writable: tuple[Path, ...] = (),
         user: User | None = None,
         concurrent: int = 1,
     ) -> None:
@@ -54,6 +55,7 @@ class Runner:
         self.executor = executor
         self.engine = engine
         self.volumes = volumes
+        self.writable = writable
         self.user = user
         self.concurrent = concurrent
         self.token = gitlab.runner_api.register()
@@ -102,7 +104,11 @@ class Runner:
                 "pull_policy": "if-not-present",
                 # Reaches the servers of the tests.
                 "network_mode": "host",
-                "volumes": ["/cache", *(f"{path}:{path}:ro" for path in (*trusted_paths(), *self.volumes))],
+                "volumes": [
+                    "/cache",
+                    *(f"{path}:{path}:ro" for path in (*trusted_paths(), *self.volumes)),
+                    *(f"{path}:{path}" for path in self.writable),
+                ],
                 # What docs/image.md says that a job needs which builds an image; others need less.
                 "cap_drop": ["ALL"],
                 "cap_add": CAPABILITIES,

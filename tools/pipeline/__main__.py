@@ -24,7 +24,7 @@ from rich.console import Console
 
 from tools.commands import commit_all, copy_working_tree, run
 from tools.components import TEMPLATES, component
-from tools.gitlab_ci_local import INCLUDED, PROBE, arguments_of, as_on_gitlab, ask, names_of, probes
+from tools.gitlab_ci_local import INCLUDED, NOT_READ, PROBE, arguments_of, as_on_gitlab, ask, names_of, probes
 from tools.messages import explained_in
 from tools.pipeline import containers, npm
 from tools.pipeline.key import KEY, PASSWORD, make_key_pair
@@ -325,7 +325,12 @@ def prepare(given: argparse.Namespace, folder: Path) -> Prepared:
         pipeline = expand(program, copy, env, arguments_of(event))
         names = running(program, pipeline, event, copy, env)
     except ValueError as refused:
+        if line := next((line for line in str(refused).splitlines() if line.startswith(NOT_READ)), ""):
+            raise UnusableError(("tool-unread", line)) from refused
         raise UnusableError(("tool-refused", f"GitLab would refuse this pipeline:\n{refused}")) from refused
+    if given.containers and (part := containers.pasted(pipeline)):
+        line = f"{NOT_READ}the machine's own shell would act on a name of an image, a service, a cache or a file"
+        raise UnusableError(("tool-unread", f"{line}: {part[:200]!r}"))
     missing: set[str] = set()
     folders: list[Path] = []
     if not given.containers:

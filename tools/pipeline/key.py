@@ -9,13 +9,21 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_der_private_key,
+    load_pem_public_key,
 )
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
@@ -68,6 +76,33 @@ def public_of(plain: bytes) -> str:
     """Return the public key of a private one."""
     public = load_der_private_key(plain, None).public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def signs(public: str, bundle: bytes, content: bytes) -> bool:
+    """Tell whether a bundle of Cosign has the signature of a file, or of a statement about it, by a key.
+
+    https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
+    https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
+    """
+    try:
+        key = load_pem_public_key(public.encode())
+        said = json.loads(bundle)
+        if "messageSignature" in said:
+            signature, signed = said["messageSignature"]["signature"], content
+        else:
+            envelope = said["dsseEnvelope"]
+            kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"])
+            signed = b" ".join([b"DSSEv1", b"%d" % len(kind), kind, b"%d" % len(payload), payload])
+            (signature,) = (each["sig"] for each in envelope["signatures"])
+            (subject,) = json.loads(payload)["subject"]
+            if subject["digest"]["sha256"] != hashlib.sha256(content).hexdigest():
+                return False
+        if not isinstance(key, EllipticCurvePublicKey):
+            return False
+        key.verify(base64.b64decode(signature), signed, ECDSA(SHA256()))
+    except (InvalidSignature, LookupError, TypeError, AttributeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def public_key(private: str, password: str) -> str:

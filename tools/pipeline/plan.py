@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.gitlab_ci_local import combinations
 from tools.runner import without_jobs
 
 # They need a container registry, and rights that not every machine gives.
@@ -58,18 +58,6 @@ def named(job: Mapping[str, Any], key: str) -> list[str]:
     """Return the jobs that a job names under `needs` or `dependencies`, but those that it can do without."""
     listed = [each if isinstance(each, dict) else {"job": each} for each in job.get(key) or []]
     return [each["job"] for each in listed if not each.get("optional")]
-
-
-def combinations(job: Mapping[str, Any], name: str) -> dict[str, dict[str, str]]:
-    """Return the values of each job that a job with a matrix becomes, by the name of that job."""
-    matrix = job.get("parallel", {}).get("matrix", []) if isinstance(job.get("parallel"), dict) else []
-    found = {}
-    for entry in matrix:
-        lists = [value if isinstance(value, list) else [value] for value in entry.values()]
-        for values in itertools.product(*lists):
-            words = list(map(str, values))
-            found[f"{name}: [{','.join(words)}]"] = dict(zip(entry, words, strict=True))
-    return found
 
 
 def wanted_pythons(pipeline: Mapping[str, Any]) -> dict[str, str]:

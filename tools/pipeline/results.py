@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools.pipeline.key import signs
 from tools.pipeline.plan import base
 from tools.reports import xml
 from tools.runner import Pipeline
@@ -48,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Signed:
-    """A file of a release with its digest, and what was signed of it."""
+    """A file of a release with its digest, and of what there are signatures that hold."""
 
     name: str
     sha256: str
@@ -130,8 +131,9 @@ def read(folder: Path, repository: Path, pipeline: dict[str, Any], jobs: list[st
                         found.unread.append(f"{name}: {report.name}: {problem}")
     sums = folder / "digests" / "SHA256SUMS"
     if sums.is_file() and (folder / "sign").is_dir():
-        found.signed = list(signatures(sums, folder / "sign" / "signatures"))
         key = repository / "cosign.pub"
+        public = key.read_text(encoding="utf-8", errors="replace") if key.is_file() else ""
+        found.signed = list(signatures(sums, folder / "sign" / "signatures", public))
         found.key = hashlib.sha256(key.read_bytes()).hexdigest() if key.is_file() else ""
     return found
 
@@ -178,10 +180,15 @@ def add_bill(found: Results, _: str, report: Path, __: Path) -> None:
     found.bill = {**(found.bill or {}), **{each["name"]: str(each.get("version", "")) for each in listed}}
 
 
-def signatures(sums: Path, folder: Path) -> Iterator[Signed]:
-    """Return each file of a release, and what there is in the folder of signatures for it."""
-    itself = (hashlib.sha256(sums.read_bytes()).hexdigest(), sums.name)
-    for digest, name in [itself, *(line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines())]:
-        kinds = {"provenance": "SLSA provenance", "sbom": "bill of materials"}
-        attested = [words for kind, words in kinds.items() if (folder / f"{name}.{kind}.sigstore.json").is_file()]
-        yield Signed(name, digest, (folder / f"{name}.sigstore.json").is_file(), attested)
+def signatures(sums: Path, folder: Path, public: str) -> Iterator[Signed]:
+    """Return each file of a release, and what in the folder of signatures holds for it by the public key."""
+    for file in (sums, *sorted((sums.parent / "dist").glob("*"))):
+        content = file.read_bytes()
+
+        def holds(kind: str, name: str = file.name, content: bytes = content) -> bool:
+            bundle = folder / f"{name}{kind}.sigstore.json"
+            return bundle.is_file() and signs(public, bundle.read_bytes(), content)
+
+        kinds = {".provenance": "SLSA provenance", ".sbom": "bill of materials"}
+        attested = [words for kind, words in kinds.items() if holds(kind)]
+        yield Signed(file.name, hashlib.sha256(content).hexdigest(), holds(""), attested)

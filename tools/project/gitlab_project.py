@@ -106,16 +106,18 @@ class RemoteProject:
         """Make a setting that is missing, and say so; one that is there stays as it is."""
         page = f"{self.page}/{wanted.page}"
         try:
-            found = [each for each in self.list(wanted.path) if wanted.same(each)]
-            if found:
-                fault = wanted.fault(found)
-                return Finding(State.DIFFERS, wanted.what, f"{fault}: {page}") if fault else there(wanted.what)
-            if self.check:
-                return Finding(State.MISSING, wanted.what)
-            self.make(wanted.path, wanted.attributes)
+            every = self.list(wanted.path)
+            found = [each for each in every if wanted.same(each)]
+            fault = wanted.fault(found, every)
+            if self.check and not found:
+                return Finding(State.MISSING, wanted.what, fault)
+            if not found:
+                self.make(wanted.path, wanted.attributes)
         except GitlabHttpError as refused:
             return self._refused(refused, wanted, page)
-        return Finding(State.MADE, wanted.what)
+        if fault:
+            return Finding(State.DIFFERS, wanted.what, f"{fault}: {page}")
+        return there(wanted.what) if found else Finding(State.MADE, wanted.what)
 
     def _refused(self, refused: GitlabHttpError, wanted: Wanted, page: str) -> Finding:
         """Say why GitLab made or showed nothing; raise what the next run may not meet."""

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from tools.project.faults import UnusableError
 
 PUBLIC_KEY = "cosign.pub"
-# git asks it for a login, and it has the token from the environment.
-HELPER = '!f() { test "$1" != get || { echo username=oauth2; echo "password=$GITLAB_TOKEN"; }; }; f'
+# The variable that has it; no program that this one starts does.
+TOKEN = "GITLAB_TOKEN"  # noqa: S105
+# git asks it for a login. What git runs later, such as a hook, finds the token no more.
+HELPER = '!f() {{ test "$1" != get || {{ echo username=oauth2; printf password=; cat {0}; rm -f {0}; }}; }}; f'
 # Scheme or none, login, host, port and path of what git pushes to.
 REMOTE = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d+(?=/))?[:/]/*(?P<path>.+?)/*")
 
 
 def tidy(text: str) -> str:
     """Return what git said, without a token or a login."""
-    token = os.environ.get("GITLAB_TOKEN")
+    token = os.environ.get(TOKEN)
     return re.sub(r"://[^/@\s]*@", "://", text.replace(token, "[MASKED]") if token else text).strip()
 
 
@@ -50,7 +54,7 @@ class Repository:
         return subprocess.run(
             ("git", *words),
             cwd=self.folder,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            env={**{k: v for k, v in os.environ.items() if k != TOKEN}, "GIT_TERMINAL_PROMPT": "0"},
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -110,5 +114,11 @@ class Repository:
         if not self.ask("config", "--get", "remote.origin.url"):
             self.run("remote", "add", "origin", address)
         setting = f"credential.{server}.helper"
-        helpers = ("-c", f"{setting}=", "-c", f"{setting}={HELPER}")
-        self.run(*helpers, "push", "--quiet", "--set-upstream", "origin", f"HEAD:refs/heads/{self.branch}")
+        with TemporaryDirectory() as folder:
+            token = Path(folder, "token")
+            helpers = ("-c", f"{setting}=", "-c", f"{setting}={HELPER.format(shlex.quote(token.as_posix()))}")
+            # Over SSH nobody would ask for it.
+            if self.ask("remote", "get-url", "--push", "origin").startswith(f"{server}/"):
+                token.touch(mode=0o600)
+                token.write_text(f"{os.environ[TOKEN]}\n", encoding="utf-8")
+            self.run(*helpers, "push", "--quiet", "--set-upstream", "origin", f"HEAD:refs/heads/{self.branch}")

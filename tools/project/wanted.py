@@ -25,7 +25,8 @@ class Wanted:
     """A setting: its name, its page, and its path in the API, below those of the project.
 
     `attributes` are what it is made with. `same` tells whether something that is there is it, and `fault` says what is
-    wrong with all that are, or nothing. Not every GitLab has one that is `offered` by some only.
+    wrong with all that are, or with others of the kind, or nothing. Not every GitLab has one that is `offered` by some
+    only.
     """
 
     what: str
@@ -33,23 +34,41 @@ class Wanted:
     path: str
     attributes: Item
     same: Callable[[Item], bool]
-    fault: Callable[[Sequence[Item]], str] = lambda _: ""
+    fault: Callable[[Sequence[Item], Sequence[Item]], str] = lambda _found, _all: ""
     offered: bool = False
 
 
-def open_tags(found: Sequence[Item]) -> str:
-    """Say whether people below maintainers may create such tags."""
-    levels = [level for each in found for level in each["create_access_levels"]]
-    wide = any(0 < (level.get("access_level") or 0) < MAINTAINER and not level.get("user_id") for level in levels)
-    return "people below Maintainer may create them" if wide else ""
+def is_open(level: Item) -> bool:
+    """Tell whether a level lets people below maintainers do something; a person is named on purpose."""
+    if level.get("user_id"):
+        return False
+    return bool(
+        level.get("group_id") or level.get("deploy_key_id") or 0 < (level.get("access_level") or 0) < MAINTAINER
+    )
 
 
-def asleep(found: Sequence[Item]) -> str:
+def open_tags(_: Sequence[Item], rules: Sequence[Item]) -> str:
+    """Say whether people below maintainers may create a protected tag, of whatever name.
+
+    Whom one of the rules lets that fit a tag may create it, and the pipeline of each protected tag has the protected
+    variables: `app/models/concerns/protected_ref.rb` in GitLab.
+    """
+    wide = [rule["name"] for rule in rules if any(map(is_open, rule["create_access_levels"]))]
+    return f"people below Maintainer may create {' '.join(wide)}" if wide else ""
+
+
+def open_environment(found: Sequence[Item], _: Sequence[Item]) -> str:
+    """Say whether people below maintainers may run the jobs of an environment."""
+    wide = any(is_open(level) for each in found for level in each.get("deploy_access_levels", []))
+    return "people below Maintainer may deploy to it" if wide else ""
+
+
+def asleep(found: Sequence[Item], _: Sequence[Item]) -> str:
     """Say whether no schedule is active."""
-    return "" if any(each["active"] for each in found) else "not active"
+    return "not active" if found and not any(each["active"] for each in found) else ""
 
 
-def exposed(found: Sequence[Item]) -> str:
+def exposed(found: Sequence[Item], _: Sequence[Item]) -> str:
     """Say which jobs see a secret that should not, or how they would not see it as it is."""
     faults = {
         f"the environment is not {SIGNING}": any(each["environment_scope"] != SIGNING for each in found),
@@ -93,7 +112,9 @@ def package(kind: str, name: str) -> Wanted:
     }
 
     def same(each: Item) -> bool:
-        return each["package_type"] == kind and fnmatchcase(name, each["package_name_pattern"])
+        fits = each["package_type"] == kind and fnmatchcase(name, each["package_name_pattern"])
+        # A rule may be about deleting only.
+        return fits and each["minimum_access_level_for_push"] is not None
 
     page = "-/settings/packages_and_registries"
     return Wanted(
@@ -143,6 +164,7 @@ def settings(answers: Answers, branch: str) -> list[Wanted]:
                 "protected_environments",
                 {"name": name, "deploy_access_levels": [{"access_level": MAINTAINER}]},
                 lambda each, name=name: each["name"] == name,  # type: ignore[misc]
+                open_environment,
                 offered=True,
             ),
         ]
@@ -161,7 +183,10 @@ def settings(answers: Answers, branch: str) -> list[Wanted]:
                     "minimum_access_level_for_push": "maintainer",
                     "minimum_access_level_for_delete": "maintainer",
                 },
-                lambda each: covers(each["tag_name_pattern"]),
+                lambda each: (
+                    covers(each["tag_name_pattern"])
+                    and None not in (each["minimum_access_level_for_push"], each["minimum_access_level_for_delete"])
+                ),
                 offered=True,
             )
         )

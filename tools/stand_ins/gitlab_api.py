@@ -19,7 +19,8 @@ from werkzeug.exceptions import HTTPException, NotFound, abort
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from tools.stand_ins.gitlab_project import Project
+from tools.stand_ins.gitlab_project import PipelineJob, Project
+from tools.stand_ins.local_jobs import local_jobs
 
 # What the pages leave open, such as the wording of a refusal, is as in GitLab's source, below `lib/api`.
 
@@ -59,6 +60,9 @@ def respond(request: Request, path: str, caller: Caller, projects: Sequence[Proj
     A project is known by its number or its path.
     https://docs.gitlab.com/api/rest/#namespaced-paths
     """
+    archive = re.fullmatch(r"/api/v4/jobs/(\d+)/artifacts", path)
+    if archive and request.method == "GET":
+        return download_artifacts(caller, archive[1])
     try:
         (admit, handle), arguments = ROUTES.bind("").match(path, request.method)
         names = {name: unquote(value) for name, value in arguments.items()}
@@ -248,6 +252,48 @@ def download_generic_file(_: Request, project: Project, **names: str) -> Respons
     return Response(content, headers=headers, content_type="application/octet-stream")
 
 
+def jobs_of(project: Project, pipeline: int) -> list[PipelineJob]:
+    """Return the last run of each job of a pipeline."""
+    last = {job.name: job for job in project.jobs if job.pipeline == pipeline}
+    return [*last.values(), *local_jobs(project.repository, pipeline)]
+
+
+def list_jobs(request: Request, project: Project, pipeline: str) -> Response:
+    """List the jobs of a pipeline, the newest first.
+
+    https://docs.gitlab.com/api/jobs/#list-all-jobs-for-a-pipeline
+    https://docs.gitlab.com/api/rest/#offset-based-pagination
+    """
+    size = min(int(request.args.get("per_page", 20)), 100)
+    begin = size * (int(request.args.get("page", 1)) - 1)
+    found = sorted(jobs_of(project, int(pipeline)), key=lambda job: -job.number)[begin : begin + size]
+    listed = [
+        {
+            "id": job.number,
+            "name": job.name,
+            "status": job.status,
+            "allow_failure": job.may_fail,
+            "pipeline": {"id": job.pipeline, "project_id": project.id},
+        }
+        for job in found
+    ]
+    return as_json(200, listed)
+
+
+def download_artifacts(caller: Caller, number: str) -> Response:
+    """Send the archive of a job to another job of its project.
+
+    `lib/api/ci/runner.rb` and `lib/api/ci/helpers/runner.rb` in GitLab
+    """
+    project = caller.project if caller.means == "JOB-TOKEN" else None
+    jobs = [*project.jobs, *local_jobs(project.repository, 0)] if project else []
+    job = next((job for job in jobs if str(job.number) == number), None)
+    if not job:
+        return message(403, "403 Forbidden")
+    archive = job.archive
+    return message(404, "404 Not Found") if archive is None else Response(archive, content_type="application/zip")
+
+
 def release_file(project: Project, tag: str) -> Path:
     """Return where a project keeps the release of a tag, which may contain slashes."""
     return project.folder / "releases" / f"{quote(tag, safe='')}.json"
@@ -329,6 +375,7 @@ PYPI = partial(admit_to_registry, {"basic"})
 GENERIC = partial(admit_to_registry, {"basic", "JOB-TOKEN"})
 GENERIC_FILE = "/packages/generic/<package_name>/<package_version>/<file_name>"
 TABLE = [
+    ("GET", "/pipelines/<pipeline>/jobs", admit_to_api, list_jobs),
     ("GET", "/packages", admit_to_api, list_all_packages),
     ("POST", "/packages/pypi", PYPI, upload_distribution),
     ("GET", "/packages/pypi/simple", PYPI, list_packages),

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 from wsgiref.types import WSGIApplication
 
 from tools.stand_ins.server import index_of
@@ -16,6 +17,23 @@ def new_token() -> str:
     return f"glcbt-{secrets.token_urlsafe(20)}"
 
 
+class PipelineJob(Protocol):
+    """A run of a job, and the archive with what it has handed on, in bytes, or nothing where there is none."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def pipeline(self) -> int: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def may_fail(self) -> bool: ...
+    @property
+    def archive(self) -> bytes | None: ...
+
+
 @dataclass
 class Project:
     """A private project, the token of its running job, and the folder with all that was uploaded to it.
@@ -23,7 +41,7 @@ class Project:
     GitLab looks in `upstream`, the address of a package index, for a package that the project does not have;
     None turns that off. `allow_duplicates` is the setting of the generic registry. `repository` has its tags.
     `allowed` are the projects whose jobs may read it. `tokens` are those that GitLab takes: `token`, unless a runner
-    gives each job one of its own.
+    gives each job one of its own. `jobs` are those of its pipelines, if a runner of GitLab runs them, in their order.
     """
 
     id: int
@@ -35,6 +53,7 @@ class Project:
     allowed: list[Project] = field(default_factory=list)
     token: str = field(default_factory=new_token, repr=False)
     tokens: set[str] = field(init=False, repr=False)
+    jobs: list[PipelineJob] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         for registry in ("pypi", "generic", "releases"):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -49,6 +49,7 @@ class Build:
     exit_code: int | None = None
     trace: bytearray = field(default_factory=bytearray, repr=False)
     artifacts: dict[str, bytes] = field(default_factory=dict, repr=False)
+    reports: list[bytes] = field(default_factory=list, repr=False)
     began: float = 0
     ended: float = 0
 
@@ -69,6 +70,26 @@ class Build:
         self.failure_reason = reason
         self.project.tokens.remove(self.token)
         self.status, self.ended = "canceled" if self.status == "canceling" else state, time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """The name of the job."""
+        return str(self.described["job_info"]["name"])
+
+    @property
+    def pipeline(self) -> int:
+        """The number of its pipeline."""
+        return int(self.described["job_info"]["pipeline_id"])
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether the pipeline goes on without it."""
+        return bool(self.described["allow_failure"])
+
+    @property
+    def archive(self) -> bytes | None:
+        """What it has handed on."""
+        return self.artifacts.get("archive")
 
     @property
     def log(self) -> str:
@@ -107,8 +128,11 @@ class Build:
 
     @property
     def dotenv(self) -> dict[str, str]:
-        """The variables that it handed on."""
-        lines = self.report("dotenv").splitlines() if "dotenv" in self.artifacts else []
+        """The variables that it handed on: of all reports, also one that was refused.
+
+        `app/services/ci/job_artifacts/create_service.rb` in GitLab
+        """
+        lines = [line for report in self.reports for line in gzip.decompress(report).decode().splitlines()]
         return dict(line.split("=", 1) for line in lines if line)
 
 
@@ -141,22 +165,22 @@ class RunnerAPI:
         build = Build(project, {}, number + 1, self.runners[number % len(self.runners)], watch)
         build.described = describe(build.number, build.token)
         self.builds.append(build)
+        project.jobs.append(build)
         return build
 
     def respond(self, request: Request, path: str) -> Response | None:
         """Return the answer to a request, if a runner may make it."""
         try:
             handle, names = ROUTES.bind("").match(path, request.method)
-        except NotFound:
+        except (MethodNotAllowed, NotFound):
             return None
         if not names:
             known = request.get_json()["token"] in self.runners
             return handle(self, request) if known else Response(status=403)
         build = next((build for build in self.builds if build.number == names["number"]), None)
-        asker = next((build for build in self.builds if build.token == request.headers.get("JOB-TOKEN")), None)
-        # Of another job, one may have the artifacts.
-        allowed = asker is build or (asker and build and request.method == "GET" and asker.project is build.project)
-        if not build or not asker or not allowed or asker.token not in asker.project.tokens:
+        if not build:
+            return None
+        if build.token != request.headers.get("JOB-TOKEN") or build.token not in build.project.tokens:
             return Response(status=403)
         answer: Response = handle(build, request)
         answer.headers["Job-Status"] = build.status
@@ -191,16 +215,13 @@ def append_trace(build: Build, request: Request) -> Response:
 
 
 def upload_artifacts(build: Build, request: Request) -> Response:
-    """Take an archive or a report, each once."""
-    kind = request.args["artifact_type"]
-    assert kind not in build.artifacts
-    build.artifacts[kind] = request.files["file"].read()
+    """Take an archive or a report, each once; whether the job declares it, GitLab does not ask."""
+    kind, content = request.args["artifact_type"], request.files["file"].read()
+    if kind == "dotenv":
+        build.reports.append(content)
+    if build.artifacts.setdefault(kind, content) != content:
+        return as_json(400, {"message": "another artifact of the same type already exists"})
     return as_json(201, {"message": "201 Created"})
-
-
-def download_artifacts(build: Build, _: Request) -> Response:
-    """Send the archive of a job to one that depends on it."""
-    return Response(build.artifacts["archive"], content_type="application/zip")
 
 
 def update(build: Build, request: Request) -> Response:
@@ -225,6 +246,5 @@ ROUTES = Map(
         Rule(JOB, methods=["PUT"], endpoint=update),
         Rule(f"{JOB}/trace", methods=["PATCH"], endpoint=append_trace),
         Rule(f"{JOB}/artifacts", methods=["POST"], endpoint=upload_artifacts),
-        Rule(f"{JOB}/artifacts", methods=["GET"], endpoint=download_artifacts),
     ]
 )

@@ -108,7 +108,7 @@ def test_all_is_well(check: Program, gitlab: GitLab) -> None:
 
 def test_the_table_is_short_and_fits_a_terminal(check: Program) -> None:
     lines = check().text.splitlines()
-    assert len(lines) < 16
+    assert len(lines) < 17
     assert max(map(len, lines)) <= 100
 
 
@@ -280,6 +280,15 @@ def test_a_registry_that_is_turned_off(check: Program, gitlab: GitLab) -> None:
     mark, finding, remedy = check()["registry"]
     assert (mark, finding) == ("FAIL", "is closed to this job (403)")
     assert remedy == "Turn it on: Settings > General > Visibility > Package registry."
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_token_that_may_not_read_the_jobs_of_its_pipeline(check: Program, gitlab: GitLab, status: int) -> None:
+    assert check(CI_PIPELINE_ID="7")["jobs"] == ("ok", "answers and takes the token of this job", "")
+    gitlab.fail_next(1, path="/pipelines/7/jobs$", status=status)
+    mark, finding, remedy = check(CI_PIPELINE_ID="7")["jobs"]
+    assert (mark, finding) == ("FAIL", f"is closed to this job ({status})")
+    assert remedy.startswith("Let job tokens read jobs:")
 
 
 def test_a_registry_that_fails(check: Program, gitlab: GitLab) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
 import requests
@@ -29,9 +29,20 @@ def test_a_release_that_somebody_else_made_is_refused(
     ours = published.artifact("publish-gitlab", "links/packages").read_text(encoding="utf-8").split()[1]
     headers = {"JOB-TOKEN": here.token}
     planted = {**link, "url": link["url"].replace("OURS", ours)}
-    body: Any = {"tag_name": "v1.0.0", "description": "evil", "assets": {"links": [planted]}}
-    made = requests.post(f"{gitlab.api}/projects/{here.id}/releases", json=body, headers=headers, timeout=10)
-    assert made.status_code == 201
+    assert published.retry("release").results == {"release": "passed"}
+    added = requests.post(
+        f"{gitlab.api}/projects/{here.id}/releases/v1.0.0/assets/links", json=planted, headers=headers, timeout=10
+    )
+    if added.status_code != 201:
+        (page,) = here.folder.glob("releases/*.json")
+        known = json.loads(page.read_text(encoding="utf-8"))
+        (old,) = [
+            each
+            for each in known["assets"]["links"]
+            if planted["name"] == each["name"] or planted["url"] == each["url"]
+        ]
+        old |= planted
+        page.write_text(json.dumps(known), encoding="utf-8")
     done = published.retry("release")
     assert done.results == {"release": "failed"}, done.output
     assert "The release has other links than those to what was published:" in done.log("release")

@@ -16,6 +16,7 @@ from tools.gitlab_runner.pipeline import Pipeline, run_pipeline
 from tools.gitlab_runner.runner import NewRunner
 from tools.runner import Executor, Variable
 from tools.samples.baked import Bake
+from tools.samples.hostile import end_processes, make_dependency, make_hostile
 from tools.samples.package import IDENTITY, IMAGING, RELEASING, add_image, files_of, make_project
 from tools.stand_ins.cosign import ARCHITECTURE, PASSWORD, KeyPair, Mirror
 from tools.stand_ins.gitlab import GitLab
@@ -24,8 +25,24 @@ from tools.stand_ins.images import BUILDAH, SKOPEO, Podman, uv_image
 from tools.stand_ins.pypi import PyPI
 from tools.stand_ins.registry import Registry
 from tools.stand_ins.sigstore import Sigstore
+from tools.template import edit
 
 SECRETS = ("CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD")
+
+
+def assert_nothing_reached(done: Pipeline, marks: Path, reached: set[str]) -> None:
+    """Assert that code of the build and of a dependency handed on variables, and only these jobs got any."""
+    for name in ("build", "sbom"):
+        assert done.builds[name].dotenv["PY_CI_EVIL"] == "evil", done.log(name)
+    told = {name: {each["key"] for each in build.described["variables"]} for name, build in done.builds.items()}
+    assert {name for name, names in told.items() if names & {"PY_CI_EVIL", "BASH_ENV", "LD_PRELOAD"}} == reached
+    ran = {tuple(path.name.rsplit(" ", 1)) for path in marks.iterdir() if " " in path.name and "body" not in path.name}
+    end_processes(marks)
+    foreign = {("build", "build"), ("sbom", "dependency"), ("verify-published", "dependency")}
+    assert ran == foreign | {(name, "shell") for name in reached}
+    for job, who in foreign:
+        seen = (marks / f"{job} {who}").read_text(encoding="utf-8").split()
+        assert not {"COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD", "SIGSTORE_ID_TOKEN", "PYPI_ID_TOKEN"} & set(seen)
 
 
 def secrets_of(done: Pipeline, keys: KeyPair) -> set[str]:
@@ -43,9 +60,11 @@ def test_a_release_runs_twice_on_two_runners_of_a_user_without_a_name_and_a_home
     tmp_path: Path,
 ) -> None:
     project = make_project(tmp_path / "another", version_of(bare_python), keys.public)
+    marks = tmp_path / "marks"
+    make_hostile(project, marks, make_dependency(tmp_path))
     commit_all(project)
     here = gitlab.add_project("group/another", project)
-    variables: dict[str, str | Variable] = dict(keys.settings)
+    variables: dict[str, str | Variable] = {**keys.settings, "MARKS": str(marks)}
     with new_runner("first", **nobody) as first, new_runner("second", **nobody) as second:
         done = run_pipeline([first, second], here, expander, "tag", variables)
         assert done.results == dict.fromkeys(RELEASING, "passed"), done.output
@@ -54,6 +73,7 @@ def test_a_release_runs_twice_on_two_runners_of_a_user_without_a_name_and_a_home
         for job in sorted(done.builds, key=lambda name: done.builds[name].number):
             runs.append(run_pipeline([first, second], here, expander, "tag", variables, [job], earlier=done))
             assert runs[-1].results == {job: "passed"}, runs[-1].output
+    assert_nothing_reached(done, marks, set())
     # They take jobs in turn, so each finds the folder in which it ran, and what the jobs between have left there.
     assert {build.runner for build in done.builds.values()} == {first.token, second.token}
     for again in runs[1:]:
@@ -84,8 +104,16 @@ def test_a_keyless_release_to_pypi_with_an_image_passes_in_containers(
     add_image(project, bake(), "3.11")
     here = gitlab.add_project("group/another", project)
     registry.offer(podman.base, here)
-    shared = tmp_path / "shared"
+    shared, marks = tmp_path / "shared", tmp_path / "marks"
     shared.mkdir()
+    make_hostile(project, marks, make_dependency(shared))
+    # The dependency is where the jobs run, and not where the image is built.
+    edit(
+        project / "Dockerfile",
+        "COPY pyproject.toml .",
+        "COPY pyproject.toml .\nRUN sed -i /^dependencies/d pyproject.toml",
+    )
+    edit(project / "Dockerfile", '--no-compile "./${PACKAGE}"', '--no-compile --no-deps "./${PACKAGE}"')
     with Mirror(program) as mirror, PyPI(tmp_path / "pypi") as pypi:
         pypi.trust("another", project_path=here.path, ref_type="tag", ref_protected="true")
         pinned = {
@@ -113,14 +141,20 @@ def test_a_keyless_release_to_pypi_with_an_image_passes_in_containers(
         variables: dict[str, str | Variable] = {
             **registry.variables(here),
             **pypi.settings,
+            "MARKS": str(marks),
             **dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(trusted)),
             "SIGSTORE_SIGNING_CONFIG": Variable(sigstore.signing_config.read_text(encoding="utf-8"), file=True),
             "SIGSTORE_TRUSTED_ROOT": Variable(sigstore.trusted_root.read_text(encoding="utf-8"), file=True),
         }
-        with new_runner(executor=Executor(containers=True), engine=engine, volumes=(shared,)) as runner:
+        with new_runner(
+            executor=Executor(containers=True), engine=engine, volumes=(shared,), writable=(marks,)
+        ) as runner:
             done = run_pipeline([runner], here, expander, "tag", variables)
     jobs = {job.replace("publish-gitlab", "publish-pypi") for job in (*RELEASING, *IMAGING)}
     assert done.results == dict.fromkeys(jobs, "passed"), done.output
+    # What is in an image comes from the build; but there it ends.
+    assert done.builds["build-image"].dotenv["PY_CI_EVIL"] == "evil", done.log("build-image")
+    assert_nothing_reached(done, marks, {"build-image"})
     assert {path.name for path in pypi.files.iterdir()} == set(files_of("1.0.0"))
     assert "another 1.0.0" in done.log("verify-published")
     assert f"cosign-linux-{ARCHITECTURE} has the pinned checksum." in done.log("cosign")

@@ -13,8 +13,10 @@ from tools.stand_ins.gitlab_rest.pages import paged
 from tools.stand_ins.gitlab_rest.projects import SharedProject, now
 
 
-def add_pipeline(project: SharedProject, ref: str, sha: str, status: str, source: str = "push") -> dict[str, Any]:
-    """Let a project have one more pipeline; whoever calls this decides how it goes."""
+def add_pipeline(
+    project: SharedProject, ref: str, sha: str, status: str, source: str = "push", user: str = "bot"
+) -> dict[str, Any]:
+    """Let a project have one more pipeline, which a user has started; whoever calls this decides how it goes."""
     records = project.records["pipelines"]
     record = {
         "id": project.id * 100_000 + len(records) + 1,
@@ -24,6 +26,7 @@ def add_pipeline(project: SharedProject, ref: str, sha: str, status: str, source
         "sha": sha,
         "status": status,
         "source": source,
+        "user": {"username": user},
         "created_at": now(),
         "updated_at": now(),
         "web_url": f"/{project.path}/-/pipelines/{len(records) + 1}",
