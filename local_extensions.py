@@ -45,6 +45,12 @@ def rules() -> dict[str, Any]:
     return run(str(file), file.read_bytes())
 
 
+def addresses() -> dict[str, Any]:
+    """Return what `tools/addresses.py` has defined."""
+    file = Path(__file__).with_name("tools") / "addresses.py"
+    return run(str(file), file.read_bytes())
+
+
 def quoted(value: Any) -> str:
     """Return a value as JSON, which is valid TOML for a string and valid YAML for anything."""
     return json.dumps(value, ensure_ascii=False)
@@ -92,7 +98,7 @@ def asked() -> tuple[list[str], list[str]] | None:
     program, arguments = Path(sys.argv[0]), sys.argv[1:]
     if {"--no-input", "-y", "--replay", "--replay-file"} & {argument.partition("=")[0] for argument in arguments}:
         return None
-    arguments = [without_secrets(argument) or argument if "://" in argument else argument for argument in arguments]
+    arguments = [addresses()["text_without_secrets"](argument) for argument in arguments]
     if program.stem == "__main__":
         return [Path(sys.executable).name, "-m", program.parent.name], arguments
     return [program.stem if shutil.which(program.stem) == str(program) else str(program)], arguments
@@ -201,7 +207,7 @@ def origin_of(template: Path) -> re.Match[str] | None:
     seen: set[Path] = set()
     while folder and folder.is_dir() and folder not in seen:
         seen.add(folder)
-        origin = without_secrets(git(folder, "config", "--get", "remote.origin.url")) or ""
+        origin = addresses()["without_secrets"](git(folder, "config", "--get", "remote.origin.url")) or ""
         if found := PROJECT_ADDRESS.fullmatch(origin.rstrip("/").removesuffix(".git")):
             return found
         folder = folder / origin.removeprefix("file://") if origin else None
@@ -338,24 +344,6 @@ def warnings(answers: Mapping[str, Any]) -> dict[str, str]:
     return {name: line for name, holds, line in lines if holds}
 
 
-def without_secrets(address: str) -> str | None:
-    """Return where git finds a repository without what a file must not hold; None if it is no sound address.
-
-    Passwords and queries go, and users too, for one may be a token; but SSH needs its user. A
-    folder, and `git@host:path`, have no place for a password.
-    """
-    scheme, is_url, rest = address.partition("://")
-    if not is_url or scheme == "file":
-        return address
-    authority, slash, path = re.split("[?#]", rest)[0].partition("/")
-    # A password may hold an @, and git decodes an address of SSH before it looks for one.
-    login, _, host = authority.replace("%40", "@").rpartition("@")
-    if not re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host):
-        return None
-    user = re.split("(?i):|%3a", login)[0] if "ssh" in scheme.lower() else ""
-    return f"{scheme}://{user and f'{user}@'}{host}{slash}{path}"
-
-
 def template_link(answers: Mapping[str, Any]) -> str | None:
     """Return the `.cruft.json` with which cruft can update the project later.
 
@@ -391,7 +379,7 @@ def template_link(answers: Mapping[str, Any]) -> str | None:
     commit, _, top, *prefix = where.splitlines()
     # The origin; or this folder, where the commit is nowhere else.
     link = {
-        "template": (without_secrets(origin) if published else None) or top,
+        "template": (addresses()["without_secrets"](origin) if published else None) or top,
         "commit": commit,
         "checkout": answers.get("_checkout"),
         "context": {"cookiecutter": {k: v for k, v in answers.items() if not k.startswith("_")}},

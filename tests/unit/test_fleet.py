@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from answer_rules import one_line
+from tools.addresses import place
 from tools.fleet.__main__ import main
 from tools.fleet.collect import since_when, unchanged
 from tools.fleet.data import (
@@ -28,7 +29,6 @@ from tools.fleet.data import (
     Release,
     Run,
     load,
-    place,
     read_link,
     save,
 )

@@ -18,7 +18,7 @@ from cookiecutter.main import cookiecutter
 from tools.commands import commit_all, run
 from tools.fleet import drafts
 from tools.fleet.__main__ import main
-from tools.fleet.data import FleetError, place, without_secrets
+from tools.fleet.data import FleetError
 from tools.fleet.drafts import troubles
 from tools.fleet.template import Template
 from tools.fleet.update import clone_template
@@ -28,48 +28,6 @@ from tools.samples.organisation import make_releases
 from tools.schema import check
 
 SEEN = {"problems": [], "packageFiles": {"regex": [{"deps": [{"depName": "py-ci-template"}]}]}}
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://gitlab.example.org/org/py-ci-template",
-        "https://oauth2:token@gitlab.example.org/org/py-ci-template.git/",
-        "ssh://git@gitlab.example.org/org/py-ci-template.git",
-        "git@gitlab.example.org:org/py-ci-template.git",
-    ],
-)
-def test_addresses_of_one_template_name_one_place(address: str) -> None:
-    assert place(address) == "gitlab.example.org/org/py-ci-template"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://gitlab.example.org.evil.example/org/py-ci-template.git",
-        "https://evil.example/gitlab.example.org/org/py-ci-template.git",
-        "https://evil.example/it@gitlab.example.org/org/py-ci-template.git",
-        "https://evil.example/://gitlab.example.org/org/py-ci-template.git",
-        "ext::sh -c evil gitlab.example.org/org/py-ci-template.git",
-        "https://gitlab.example.org/evil/py-ci-template.git",
-    ],
-)
-def test_another_template_is_at_another_place(address: str) -> None:
-    assert place(address) != "gitlab.example.org/org/py-ci-template"
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://oauth2:glpat-t@gitlab.example.org:8443/org/t.git", "https://gitlab.example.org:8443/org/t.git"),
-        ("https://glpat-t@gitlab.example.org/org/t.git?private_token=glpat-t", "https://gitlab.example.org/org/t.git"),
-        ("ssh://git:glpat-t@gitlab.example.org/org/t.git", "ssh://git@gitlab.example.org/org/t.git"),
-        ("git@gitlab.example.org:org/t.git", "git@gitlab.example.org:org/t.git"),
-        ("/srv/a@b/t.git", "/srv/a@b/t.git"),
-    ],
-)
-def test_an_address_is_shown_without_what_may_be_a_token(address: str, shown: str) -> None:
-    assert without_secrets(address) == shown
 
 
 def test_a_template_is_cloned_with_all_its_tags_and_its_token_stays_in_no_clone(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.addresses import text_without_secrets
 from tools.adopt.answers import answers_of
 from tools.adopt.metadata import read_package
 from tools.adopt.plan import PIPELINE, make_plan
@@ -83,7 +84,7 @@ def adopt(given: argparse.Namespace, folder: Path) -> str:
 
 def shown(said: str) -> str:
     """Return what was said without a token that an address has, and without what would move a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in re.sub(r"//[^/@\s]*@", "//", said))
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text_without_secrets(said))
 
 
 def main(words: Sequence[str] | None = None) -> int:

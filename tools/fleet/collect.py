@@ -25,6 +25,7 @@ from urllib.parse import quote
 import gitlab
 import requests
 
+from tools.addresses import place, text_without_secrets
 from tools.fleet.data import (
     FORMAT,
     LARGEST,
@@ -45,11 +46,9 @@ from tools.fleet.data import (
     load,
     moment,
     order,
-    place,
     plain,
     read_link,
     save,
-    without_secrets,
 )
 from tools.fleet.signatures import TooLargeError, asset_of, limited, verify
 from tools.fleet.template import Template
@@ -359,7 +358,7 @@ class Look:
         if place(link.template) != place(self.template.address):
             project["state"], project["reason"] = (
                 "other",
-                f"made from another template, {without_secrets(link.template)}",
+                f"made from another template, {text_without_secrets(link.template)}",
             )
             return
         project["commit"], project["answers"] = link.commit, link.answers

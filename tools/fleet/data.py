@@ -213,24 +213,6 @@ def is_answer(value: Any) -> bool:
     return isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**53)
 
 
-def place(address: str) -> str:
-    """Return the host and the path of an address of git, whichever way it goes there."""
-    rest = address.partition("://")[2] if "://" in address else address.replace(":", "/", 1)
-    host, slash, path = rest.rstrip("/").removesuffix(".git").partition("/")
-    return f"{host.rpartition('@')[2]}{slash}{path}".lower()
-
-
-def without_secrets(address: str) -> str:
-    """Return an address of git that may be shown: a user, a password and a query may be a token; SSH needs its user."""
-    scheme, is_url, rest = address.partition("://")
-    if not is_url:
-        return address
-    authority, slash, path = re.split("[?#]", rest)[0].partition("/")
-    login, _, host = authority.rpartition("@")
-    user = f"{login.partition(':')[0]}@" if login and "ssh" in scheme else ""
-    return f"{scheme}://{user}{host}{slash}{path}"
-
-
 def order(version: str) -> tuple[int, ...]:
     """Return what versions are compared by."""
     found = VERSION.fullmatch(version)

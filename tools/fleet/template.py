@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tools.addresses import text_without_secrets
 from tools.fleet import stranger
-from tools.fleet.data import VERSION, FleetError, Release, order, plain, without_secrets
+from tools.fleet.data import VERSION, FleetError, Release, order, plain
 from tools.fleet.stranger import StrangerError
 
 RENDERER = Path(__file__).with_name("rendering.py")
@@ -27,7 +28,7 @@ class Template:
 
     def __init__(self, address: str, folder: Path) -> None:
         # It is shown to people, and git has it with what may be a token.
-        self.address = without_secrets(address)
+        self.address = text_without_secrets(address)
         self.folder = folder
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
         # Who may push other branches gets no code to run here; a tag may be of one that mends an older release.
@@ -44,7 +45,7 @@ class Template:
                 errors="replace",
             )
             if done.returncode:
-                said = plain((done.stderr.strip().splitlines() or ["git failed"])[-1])
+                said = plain(text_without_secrets((done.stderr.strip().splitlines() or ["git failed"])[-1]))
                 raise FleetError("fleet-template", f"The template cannot be cloned from {self.address}: {said}")
         self.releases = self._releases()
         self._versions = {each["commit"]: each["version"] for each in self.releases}

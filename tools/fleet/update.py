@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.addresses import place, text_without_secrets, without_secrets
 from tools.fleet import stranger
-from tools.fleet.data import place, plain, without_secrets
+from tools.fleet.data import plain
 from tools.fleet.stranger import StrangerError
 
 HELP = "Bring a release of the template into the checkout in the current folder."
@@ -56,8 +57,9 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
     git(checkout, "checkout", "--quiet", "HEAD", "--", LINK)
     link = read_link(checkout)
     linked = str(link["template"])
-    if place(linked) != place(template):
-        raise UpdateError(f"{LINK} names another template, {without_secrets(linked)}")
+    origin = without_secrets(linked)
+    if origin is None or place(linked) != place(template):
+        raise UpdateError(f"{LINK} names another template, {text_without_secrets(linked)}")
     with TemporaryDirectory(prefix="py-ci-fleet-") as folder:
         work = Path(folder)
         clone_project(checkout, work / "project")
@@ -68,7 +70,7 @@ def update(checkout: Path, template: str, version: str) -> list[str]:
         if not has_commit(work / "template", str(link["commit"])):
             raise UpdateError(f"the template has no commit {link['commit']}, which {LINK} names")
         # The project was made with this address in its files.
-        git(work / "template", "remote", "add", "--", "origin", without_secrets(linked))
+        git(work / "template", "remote", "add", "--", "origin", origin)
         home, user = work / "home", stranger.new_user()
         home.mkdir()
         stranger.give(user, work)

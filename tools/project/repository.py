@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from tools.addresses import text_without_secrets
 from tools.project.faults import UnusableError
 
 PUBLIC_KEY = "cosign.pub"
@@ -26,7 +27,7 @@ REMOTE = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d+(?=/))?[:/]
 def tidy(text: str) -> str:
     """Return what git said, without a token or a login."""
     token = os.environ.get(TOKEN)
-    return re.sub(r"://[^/@\s]*@", "://", text.replace(token, "[MASKED]") if token else text).strip()
+    return text_without_secrets(text.replace(token, "[MASKED]") if token else text).strip()
 
 
 @dataclass(frozen=True)
