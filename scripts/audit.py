@@ -55,7 +55,7 @@ def settings() -> dict[str, Any]:
     """Return what the project says of itself."""
     try:
         return tomllib.loads(PROJECT.read_text(encoding="utf-8")) if PROJECT.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         sys.exit(f"{PROJECT} is no TOML: {error}")
 
 

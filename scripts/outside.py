@@ -38,7 +38,7 @@ def has_settings(file: Path, tool: str) -> bool:
             if tomllib is None:
                 return f"[tool.{tool}" in file.read_text(encoding="utf-8")
             return tool in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     if file.name in SECTIONS:
         parser = RawConfigParser(strict=False, allow_no_value=True)

@@ -20,9 +20,10 @@ def without_secrets(address: str) -> str | None:
     folder, and `git@host:path`, have no place for a password.
     """
     scheme, is_url, rest = address.partition("://")
-    if not is_url or scheme == "file":
+    if not is_url:
         return address
-    authority, slash, path = re.split("[?#]", rest)[0].partition("/")
+    # The name of a folder may have these characters.
+    authority, slash, path = (rest if scheme.lower() == "file" else re.split("[?#]", rest)[0]).partition("/")
     # A password may hold an @, and git decodes an address of SSH before it looks for one.
     login, _, host = authority.replace("%40", "@").rpartition("@")
     if not re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host):

@@ -19,7 +19,7 @@ PATHS = st.sampled_from(["", "/", "/org/t.git", "/a/b/c", "/org/t@main"])
 @st.composite
 def secrets(draw: st.DrawFn) -> tuple[str, str, str]:
     """Return an address with a secret in each place that may hold one, its host and its path."""
-    scheme = draw(st.sampled_from(["https", "http", "ssh", "git+ssh", "SSH", "git+https", "ftp"]))
+    scheme = draw(st.sampled_from(["https", "http", "ssh", "git+ssh", "SSH", "git+https", "ftp", "file"]))
     host, path, around = draw(HOSTS), draw(PATHS), draw(AROUND) + SECRET + draw(AROUND)
     user = draw(st.sampled_from(["", "git", "oauth2"]))
     separator = draw(st.sampled_from([":", "%3A", "%3a"]) if "ssh" in scheme.lower() else st.just(":"))
@@ -28,6 +28,8 @@ def secrets(draw: st.DrawFn) -> tuple[str, str, str]:
     login = draw(
         st.sampled_from([f"{user}{separator}{around}{at}", f"{around}{at}" * ("ssh" not in scheme.lower()), ""])
     )
+    if scheme == "file":
+        return f"{scheme}://{login}{host}{path}", host, path
     query = draw(st.sampled_from(["", f"?private_token={around}", f"?a=b&t={around}", f"#{around}", f"?x#{around}"]))
     return f"{scheme}://{login}{host}{path}{query}", host, path
 

@@ -169,6 +169,7 @@ TEXTS = st.builds(
         st.sampled_from([*FILES, "requirements-dev.txt", "src/a/__init__.py"]), TEXTS, min_size=1, max_size=3
     )
 )
+@example(files={"pyproject.toml": f"a = {'9' * 5000}"})
 @example(files={"setup.py": "a." * 400 + "a(x=1)"})
 @example(files={"setup.py": "a." * 3000 + "a(x=1)"})
 @example(files={"setup.py": "", "requirements-dev.txt": "a; " + "(" * 40_000})

@@ -221,7 +221,7 @@ def read_package(repository: Repository, folder: str) -> Package:
         raise RefusedError("adopt-package", f"There is no pyproject.toml, setup.cfg or setup.py in {place}; {hint}.")
     try:
         pyproject = tomllib.loads(texts["pyproject.toml"] or "")
-    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise RefusedError("adopt-package", f"{within(folder, 'pyproject.toml')} cannot be read: {wrong}") from None
     cfg, setup = configured(texts["setup.cfg"] or ""), setup_call(texts["setup.py"] or "")
     known: dict[str, Known] = {}

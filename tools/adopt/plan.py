@@ -164,7 +164,7 @@ def settings(package: Package, repository: Repository, rendered: str, name: str)
         add("tool.mypy", f"files = {json.dumps(modules(repository, package.folder, name))}\n", "what mypy looks at")
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         content = {}
     missing = lacking(package._replace(pyproject=content), tomllib.loads(rendered))
     if missing or not contains(content, package.pyproject):
